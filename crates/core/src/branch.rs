@@ -1,0 +1,85 @@
+use async_trait::async_trait;
+
+use crate::{Advance, Batch, Claim, DeadLetter, Error};
+
+/// A row that the target refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// The block within the batch, from 0.
+    pub block: usize,
+    /// The tuple within the block, from 0.
+    pub row: u32,
+    /// The column at fault, where the target names one.
+    pub column: Option<String>,
+    /// The target's own code.
+    pub code: Option<String>,
+    /// What the target said.
+    pub reason: String,
+}
+
+/// What a branch answers when it is asked to prepare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vote {
+    /// It is prepared: it can be committed or rolled back from any connection, whatever dies.
+    Yes,
+    /// It has nothing to commit, and is already gone.
+    ReadOnly,
+}
+
+/// One transaction of a target, from `begin` to its end.
+///
+/// # Duties of an implementer
+/// 1. Nothing of a branch is seen by others before `commit` (or [`Participant::commit`](crate::Participant::commit)) succeeded, and then all of it.
+/// 2. `write` keeps the good rows of a batch and names the bad ones; it fails only for what concerns the whole branch.
+///    A block that says `truncate` empties the table first.
+/// 3. `advance` succeeds only if the lane's epoch is the claim's **and** its position is the claim's position, checked inside this transaction;
+///    else [`Error::Fenced`], after which nothing can be committed.
+/// 4. An error of a ledger statement is never a row error.
+/// 5. `commit` that cannot know how it ended says [`InDoubt`](crate::ErrorKind::InDoubt), never success or failure.
+/// 6. A branch that is dropped is rolled back before its connection does anything else.
+/// 7. Errors leave the branch fit for `rollback` only.
+///
+/// # Cancel safety
+/// A future of `write`, `dead_letter`, `advance` that is dropped leaves the branch fit for `rollback` or drop only. A
+/// dropped `commit` is in doubt.
+#[async_trait]
+pub trait Branch: Send {
+    /// Writes the rows of a batch and returns those that the target refused, ordered by block and row.
+    ///
+    /// # Errors
+    /// [`Retry`](crate::ErrorKind::Retry) and others that concern the whole transaction.
+    async fn write(&mut self, batch: &Batch) -> Result<Vec<Reject>, Error>;
+
+    /// Keeps dead letters in `table` of the same target, as part of this transaction. The table is made if it is absent.
+    ///
+    /// # Errors
+    /// As `write`; [`Invalid`](crate::ErrorKind::Invalid) where the target keeps none.
+    async fn dead_letter(&mut self, table: &crate::TableName, letters: &[DeadLetter]) -> Result<(), Error>;
+
+    /// Moves a lane from the claim's position to `to`. Call it for the lanes in the order of their ids, so that two owners never wait on each
+    /// other.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] (duty 3), or what concerns the whole transaction.
+    async fn advance(&mut self, claim: &Claim, to: &Advance) -> Result<(), Error>;
+
+    /// Makes it all durable and visible at once.
+    ///
+    /// # Errors
+    /// [`InDoubt`](crate::ErrorKind::InDoubt): ask [`Target::resolve`](crate::Target::resolve). Every other error: nothing was committed.
+    async fn commit(self: Box<Self>) -> Result<(), Error>;
+
+    /// The first phase of two: makes the branch durable without showing it, under the id it was begun with.
+    ///
+    /// # Errors
+    /// The vote is no: the branch is rolled back. [`InDoubt`](crate::ErrorKind::InDoubt): it may be prepared; recovery finds it.
+    async fn prepare(self: Box<Self>) -> Result<Vote, Error> {
+        Err(Error::invalid("this target takes no part in two-phase commit"))
+    }
+
+    /// Undoes it all.
+    ///
+    /// # Errors
+    /// The connection is lost; the target undoes it by itself.
+    async fn rollback(self: Box<Self>) -> Result<(), Error>;
+}
