@@ -92,6 +92,10 @@ impl ClaimRequest {
                     Self::LANES_MAX
                 )));
             }
+            // A source that has already let go of rows needs the ledger that took them: a new database is a gap.
+            for lane in 0..lanes {
+                self.check_position(LaneId { stream: self.stream.clone(), lane }, self.origin)?;
+            }
             return Ok(Verdict::Insert { lanes });
         };
         self.check_whole(rows, first)?;
@@ -106,23 +110,24 @@ impl ClaimRequest {
             return Err(Error::Lanes { stream: self.stream.clone(), ledger: first.lanes, asked });
         }
         for row in rows {
-            let floor = self.window.floor(row.lane.lane).min(self.window.start);
-            if row.position < self.window.start && row.position < floor {
-                return Err(Error::Gap { lane: row.lane.clone(), from: row.position, to: floor });
-            }
-            if row.position > self.window.end {
-                return Err(Error::Ahead {
-                    lane: row.lane.clone(),
-                    position: row.position,
-                    end: self.window.end,
-                });
-            }
+            self.check_position(row.lane.clone(), row.position)?;
         }
         if rows.iter().all(|row| row.complete) && !self.reopen {
             Ok(Verdict::Complete)
         } else {
             Ok(Verdict::Take)
         }
+    }
+
+    fn check_position(&self, lane: LaneId, position: u64) -> Result<(), Error> {
+        let missing_below = self.window.floor(lane.lane).min(self.window.start);
+        if position < missing_below {
+            return Err(Error::Gap { lane, from: position, to: missing_below });
+        }
+        if position > self.window.end {
+            return Err(Error::Ahead { lane, position, end: self.window.end });
+        }
+        Ok(())
     }
 
     fn check_whole(&self, rows: &[LedgerRow], first: &LedgerRow) -> Result<(), Error> {
@@ -155,7 +160,7 @@ mod tests {
             lanes: None,
             source: SourceId::new("log:1").unwrap(),
             window: Window { start: 100, end: 200, floors: vec![(1, 40)] },
-            origin: 1,
+            origin: 100,
             reopen: false,
             owner: "test".into(),
         }
@@ -184,6 +189,12 @@ mod tests {
             Verdict::Insert { lanes: 4 }
         );
         assert!(ClaimRequest { lanes: Some(0), ..request() }.judge(&[]).is_err());
+    }
+
+    #[test]
+    fn a_new_database_behind_a_log_that_let_go_of_rows_is_a_gap() {
+        let young = ClaimRequest { origin: 1, ..request() };
+        assert!(matches!(young.judge(&[]), Err(Error::Gap { from: 1, to: 100, .. })));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    Branch, Claim, ClaimRequest, Column, Error, LedgerRow, Schema, StreamId, TableName, TableShape, Xid,
+    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Finding, LedgerRow, Schema, StreamId, TableName,
+    TableShape, Xid,
 };
 
 /// What a target can keep. A sink promises no more than this.
@@ -102,6 +103,23 @@ pub trait Target: Send + Sync + 'static {
     /// # Errors
     /// Those of the connection, or that the target takes no such column.
     async fn add_column(&self, table: &TableName, column: &Column) -> Result<(), Error>;
+
+    /// Dead letters that were kept in `table`, oldest first, at most `limit`. Empty when there is no such table.
+    ///
+    /// # Errors
+    /// Those of the connection; [`Invalid`](crate::ErrorKind::Invalid) where the target keeps none.
+    async fn dead_letters(&self, table: &TableName, limit: u64) -> Result<Vec<DeadLetter>, Error> {
+        let _ = limit;
+        Err(Error::invalid(format!("this target keeps no dead letters in tables such as {table}")))
+    }
+
+    /// Looks at what the target's settings mean for what is promised. Changes nothing.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    async fn doctor(&self) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
 
     /// Ends every connection. Branches that are open are rolled back.
     ///

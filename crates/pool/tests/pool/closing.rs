@@ -1,0 +1,126 @@
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    task::{Context, Wake, Waker},
+};
+
+use standpipe_core::{Error, ErrorKind};
+use standpipe_pool::Status;
+
+use crate::{acquiring, backend::IN_CLOSE, lease_of, poll_times, pool_of};
+
+struct Quiet;
+
+impl Wake for Quiet {
+    fn wake(self: Arc<Self>) {}
+}
+
+fn kind_of<T>(outcome: Result<T, Error>) -> Option<ErrorKind> {
+    outcome.err().map(|error| error.kind())
+}
+
+#[test]
+fn close_drains() {
+    let (pool, backend) = pool_of(2);
+    let (lease, idle) = (lease_of(&pool), lease_of(&pool));
+    let mut waiter = acquiring(&pool);
+    assert!(poll_times(&mut waiter, 1).is_none());
+    let mut close = Box::pin(pool.close());
+    assert!(poll_times(&mut close, 1).is_none());
+    assert_eq!(kind_of(poll_times(&mut waiter, 1).unwrap()), Some(ErrorKind::Closed));
+    assert_eq!(kind_of(poll_times(&mut acquiring(&pool), 1).unwrap()), Some(ErrorKind::Closed));
+    drop(idle);
+    assert!(poll_times(&mut close, 3).is_none(), "one is still lent");
+    drop(lease);
+    assert!(poll_times(&mut close, 1).is_some());
+    assert_eq!((backend.open(), backend.closed()), (0, 2));
+    assert_eq!(pool.status(), Status::default());
+    assert!(poll_times(&mut Box::pin(pool.close()), 1).is_some(), "closing twice is closing");
+}
+
+#[test]
+fn a_close_that_is_dropped_has_closed_and_another_can_wait() {
+    let (pool, _) = pool_of(1);
+    let lease = lease_of(&pool);
+    assert!(poll_times(&mut Box::pin(pool.close()), 1).is_none());
+    assert_eq!(kind_of(poll_times(&mut acquiring(&pool), 1).unwrap()), Some(ErrorKind::Closed));
+    let quiet = Arc::new(Quiet);
+    let waker = Waker::from(Arc::clone(&quiet));
+    let mut dropped = Box::pin(pool.close());
+    for _ in 0..2 {
+        assert!(Pin::as_mut(&mut dropped).poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    drop((dropped, waker));
+    assert_eq!(Arc::strong_count(&quiet), 1, "no waker is left behind");
+    let (mut one, mut two) = (Box::pin(pool.close()), Box::pin(pool.close()));
+    assert!(poll_times(&mut one, 1).is_none() && poll_times(&mut two, 1).is_none());
+    drop(lease);
+    assert!(poll_times(&mut one, 1).is_some() && poll_times(&mut two, 1).is_some());
+}
+
+#[test]
+fn a_close_is_woken_by_the_last_return() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (pool, backend) = pool_of(4);
+    runtime.block_on(async {
+        let leases: Vec<_> = [pool.acquire().await, pool.acquire().await].into();
+        let closing = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.close().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!closing.is_finished());
+        drop(leases);
+        closing.await.unwrap();
+    });
+    assert_eq!(backend.open(), 0);
+}
+
+#[test]
+fn one_who_connects_while_the_pool_closes_gets_closed() {
+    let (pool, backend) = pool_of(1);
+    backend.connect_pends.store(2, SeqCst);
+    let mut acquire = acquiring(&pool);
+    assert!(poll_times(&mut acquire, 1).is_none());
+    let mut close = Box::pin(pool.close());
+    assert!(poll_times(&mut close, 1).is_none());
+    assert_eq!(kind_of(poll_times(&mut acquire, 5).unwrap()), Some(ErrorKind::Closed));
+    assert!(poll_times(&mut close, 1).is_some());
+    assert_eq!(backend.open(), 0);
+}
+
+#[test]
+fn one_who_was_served_but_did_not_fetch_it_does_not_hold_up_the_close() {
+    let (pool, backend) = pool_of(1);
+    let lease = lease_of(&pool);
+    let mut served = acquiring(&pool);
+    assert!(poll_times(&mut served, 1).is_none());
+    drop(lease);
+    assert_eq!(pool.status().in_use, 1);
+    assert!(poll_times(&mut Box::pin(pool.close()), 1).is_some());
+    assert_eq!(backend.open(), 0);
+    assert_eq!(kind_of(poll_times(&mut served, 1).unwrap()), Some(ErrorKind::Closed));
+}
+
+#[test]
+fn a_connection_that_panics_when_it_closes_leaves_the_counts_exact() {
+    let (pool, backend) = pool_of(3);
+    drop((lease_of(&pool), lease_of(&pool), lease_of(&pool)));
+    backend.panics.store(IN_CLOSE, SeqCst);
+    let closing =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll_times(&mut Box::pin(pool.close()), 1)));
+    assert!(closing.is_err());
+    assert_eq!((backend.open(), pool.status()), (0, Status::default()));
+    assert!(poll_times(&mut Box::pin(pool.close()), 1).is_some());
+}
+
+#[test]
+fn the_connections_go_with_the_last_handle_and_lease() {
+    let (pool, backend) = pool_of(2);
+    let lease = lease_of(&pool);
+    drop(lease_of(&pool));
+    drop(pool);
+    assert_eq!(backend.open(), 2);
+    drop(lease);
+    assert_eq!(backend.open(), 0);
+}
