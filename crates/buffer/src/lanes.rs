@@ -1,0 +1,256 @@
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::state::State;
+use crate::{Clock, JoinLimit, Policy, Pressure, PushError, Taken, Taker, Weigh, Weight};
+
+/// Items in order, one lane for each key, cut into batches as a [`Policy`] says.
+///
+/// A lane is due by rows, by bytes, by the age of its oldest item, by [pressure](Self::pressure), by a
+/// [flush](Self::flush), or because the lanes are [closed](Self::close). Due lanes take turns, so a busy lane does not starve the others.
+/// A lane whose batch is out is nobody else's until the batch is settled, so the order within a key holds
+/// through failures. A lane that is empty and has nothing out is forgotten.
+///
+/// The buffer never gives memory back: a [`Permit`](crate::Permit) travels inside the item and ends when the taker drops the
+/// item after its commit. Nor does it limit what is pushed; the budget does that, so each item should carry a permit.
+///
+/// Everything is in memory and ends with the process. A clone is another handle to the same lanes. All of it is behind one
+/// short mutex (not lock-free): a push or a take costs a few tree operations in the number of lanes. `K`'s `Hash`, `Eq`
+/// and `Clone` run under it and must neither panic nor call back; wakers and `T`'s code run outside of it.
+///
+/// ```
+/// use std::time::Instant;
+/// use standpipe_buffer::{Lanes, Policy, Reason, Weigh, Weight};
+///
+/// struct Line(&'static str);
+///
+/// impl Weigh for Line {
+///     fn weight(&self) -> Weight {
+///         Weight { rows: 1, bytes: self.0.len() as u64 }
+///     }
+/// }
+///
+/// let lanes = Lanes::new(Policy { rows_max: 2, ..Policy::default() });
+/// let now = Instant::now();
+/// lanes.push("table", Line("a"), now)?;
+/// assert!(lanes.try_take(now).is_none());
+/// lanes.push("table", Line("b"), now)?;
+/// let batch = lanes.try_take(now).expect("two rows are a batch");
+/// assert_eq!((batch.items().len(), batch.reason()), (2, Reason::Rows));
+/// let _written = batch.complete();
+/// # Ok::<(), standpipe_buffer::PushError<Line>>(())
+/// ```
+pub struct Lanes<K: Clone + Eq + Hash, T> {
+    shared: Arc<Shared<K, T>>,
+}
+
+impl<K: Clone + Eq + Hash, T> Lanes<K, T> {
+    /// No lanes yet.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self { shared: Arc::new(Shared { state: Mutex::new(State::new(policy)) }) }
+    }
+
+    /// Appends `item` to the lane of `key`. Never waits: waiting is for the budget, before.
+    ///
+    /// `now` starts the item's age. Within a lane it should not go back: the lane is as old as the item in front.
+    ///
+    /// # Errors
+    /// Hands the item back when the lanes are closed.
+    pub fn push(&self, key: K, item: T, now: Instant) -> Result<(), PushError<T>>
+    where
+        T: Weigh,
+    {
+        let weight = item.weight();
+        self.shared.change(|state| {
+            if state.closed {
+                return Err(PushError { item });
+            }
+            state.push(key, item, weight, now);
+            Ok(())
+        })
+    }
+
+    /// A taker, to poll or to take many batches with.
+    #[must_use]
+    pub fn taker(&self) -> Taker<K, T> {
+        Taker::new(Arc::clone(&self.shared))
+    }
+
+    /// Waits for the next due lane's batch; see [`Taker::take`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future at any point loses nothing.
+    pub async fn take<C: Clock>(&self, clock: &C) -> Option<Taken<K, T>> {
+        self.taker().take(clock).await
+    }
+
+    /// Blocks the calling thread for the next due lane's batch; see [`Taker::take_blocking`].
+    pub fn take_blocking(&self) -> Option<Taken<K, T>> {
+        self.taker().take_blocking()
+    }
+
+    /// The next due lane's batch as of `now`, if there is one. Never waits.
+    #[must_use]
+    pub fn try_take(&self, now: Instant) -> Option<Taken<K, T>> {
+        let batch = self.shared.change(|state| state.take(now))?;
+        Some(Taken::new(Arc::clone(&self.shared), batch))
+    }
+
+    /// Batches of further lanes, due or not, to join a commit that is made anyway. Never waits.
+    ///
+    /// Due lanes come first, in their turn, then those whose oldest item is oldest. Never more than `limit` in all: it ends
+    /// before the first lane whose first item does not fit.
+    #[must_use]
+    pub fn take_more(&self, now: Instant, limit: JoinLimit) -> Vec<Taken<K, T>> {
+        let batches = self.shared.change(|state| state.take_more(now, limit));
+        batches.into_iter().map(|batch| Taken::new(Arc::clone(&self.shared), batch)).collect()
+    }
+
+    /// Makes due at once what the lane of `key` now holds, a batch that is out and comes back included. Later items are not affected.
+    pub fn flush(&self, key: &K) {
+        self.shared.change(|state| state.flush(key));
+    }
+
+    /// Makes due at once what all the lanes now hold, as [`flush`](Self::flush) does.
+    pub fn flush_all(&self) {
+        self.shared.change(State::flush_all);
+    }
+
+    /// Says that somebody waits for memory, for as long as the returned value lives.
+    ///
+    /// Until then lanes that are not due are taken too, the largest first, whatever their size and age, for as long as
+    /// the batches that are out weigh less than what waits. (What is out comes free by itself; taking the rest at
+    /// once would only make small batches.) A state and not a ping: a taker that is busy now finds it at its next take.
+    ///
+    /// ```
+    /// # use standpipe_buffer::{Budget, BudgetError, Lanes, Permit};
+    /// async fn room<T>(budget: &Budget, lanes: &Lanes<u32, T>, bytes: u64) -> Result<Permit, BudgetError> {
+    ///     if let Some(permit) = budget.try_acquire(bytes) {
+    ///         return Ok(permit);
+    ///     }
+    ///     let _pressure = lanes.pressure();
+    ///     budget.acquire(bytes).await
+    /// }
+    /// ```
+    pub fn pressure(&self) -> Pressure<K, T> {
+        Pressure::new(Arc::clone(&self.shared))
+    }
+
+    /// Takes the lane of `key` out and returns what waits in it, in order, so that a lane which failed for good does
+    /// not stop the others.
+    ///
+    /// Its batch that is out, if there is one, stays with its taker and no longer goes back; until it is settled the key's lane
+    /// is not taken again. A later push starts the lane anew: a caller that must not let it must refuse such items
+    /// before it removes the lane.
+    #[must_use = "the items carry whatever permits they were pushed with"]
+    pub fn remove(&self, key: &K) -> Vec<T> {
+        self.shared.change(|state| state.remove(key))
+    }
+
+    /// Refuses later items and makes everything left due at once. Takers get the rest, and `None` when it is settled.
+    pub fn close(&self) {
+        self.shared.change(State::close);
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.read(|state| state.closed)
+    }
+
+    /// When the next lane becomes due by the age of its oldest item, if nothing else happens first.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.shared.read(State::deadline)
+    }
+
+    /// Items that wait, without those that are out.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.read(|state| state.waiting_items)
+    }
+
+    /// Whether no item waits. Batches may be out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows that wait, without those that are out.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.shared.read(|state| state.waiting.rows)
+    }
+
+    /// Bytes that wait, without those that are out.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.shared.read(|state| state.waiting.bytes)
+    }
+
+    /// What takers have out.
+    #[must_use]
+    pub fn out(&self) -> Weight {
+        self.shared.read(|state| state.out)
+    }
+
+    /// Lanes that have items or a batch out.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.shared.read(State::lane_count)
+    }
+
+    /// The policy they were made with.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.shared.read(|state| state.policy)
+    }
+}
+
+impl<K: Clone + Eq + Hash, T> Clone for Lanes<K, T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<K: Clone + Eq + Hash, T> fmt::Debug for Lanes<K, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lanes")
+            .field("lanes", &self.lanes())
+            .field("items", &self.len())
+            .field("bytes", &self.bytes())
+            .field("out", &self.out())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the handles share.
+pub(crate) struct Shared<K, T> {
+    state: Mutex<State<K, T>>,
+}
+
+impl<K: Clone + Eq + Hash, T> Shared<K, T> {
+    /// Changes the state and wakes, outside of the lock, whoever the change concerns.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State<K, T>) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        let woken = state.settle();
+        drop(state);
+        for waker in woken {
+            waker.wake();
+        }
+        result
+    }
+
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&State<K, T>) -> R) -> R {
+        read(&self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<K, T>> {
+        // Only `K`'s Hash, Eq and Clone could panic under the lock; refusing to go on would lose the items.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

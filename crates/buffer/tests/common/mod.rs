@@ -1,0 +1,119 @@
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use standpipe_buffer::{Clock, Permit, Policy, Weigh, Weight};
+
+pub const HOUR: Duration = Duration::from_secs(3600);
+
+/// An item with a number to know it by, a weight, and perhaps the permit for its bytes.
+#[derive(Debug)]
+pub struct Item {
+    pub number: u64,
+    pub rows: u64,
+    pub bytes: u64,
+    pub permit: Option<Permit>,
+}
+
+impl Item {
+    pub fn new(number: u64, rows: u64, bytes: u64) -> Self {
+        Self { number, rows, bytes, permit: None }
+    }
+
+    pub fn with(number: u64, permit: Permit) -> Self {
+        Self { number, rows: 1, bytes: permit.bytes(), permit: Some(permit) }
+    }
+}
+
+impl Weigh for Item {
+    fn weight(&self) -> Weight {
+        Weight { rows: self.rows, bytes: self.bytes }
+    }
+}
+
+pub fn numbers(items: &[Item]) -> Vec<u64> {
+    items.iter().map(|item| item.number).collect()
+}
+
+/// A policy under which nothing is due by itself.
+pub fn never() -> Policy {
+    Policy { rows_max: u64::MAX, bytes_max: u64::MAX, age_max: HOUR }
+}
+
+/// A waker that counts.
+#[derive(Default)]
+pub struct Bell(AtomicUsize);
+
+impl Bell {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Whether it rang since [`rings`](Self::rings) was last read.
+    pub fn rang(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+
+    /// How often it rang since the last call.
+    pub fn rings(&self) -> usize {
+        self.0.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+pub fn poll_with<F: Future + ?Sized>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
+    let waker = Waker::from(Arc::clone(bell));
+    future.poll(&mut Context::from_waker(&waker))
+}
+
+pub fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Pending once.
+pub async fn turn() {
+    let mut turned = false;
+    std::future::poll_fn(|_| {
+        if turned {
+            return Poll::Ready(());
+        }
+        turned = true;
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Polls all of them in turns until they are done, or says that they stand still.
+pub fn run_all(mut tasks: Vec<Pin<Box<dyn Future<Output = ()>>>>) -> Result<(), String> {
+    for _ in 0..100_000 {
+        tasks.retain_mut(|task| poll(task.as_mut()).is_pending());
+        if tasks.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(format!("{} tasks never end", tasks.len()))
+}
+
+pub struct TokioClock;
+
+impl Clock for TokioClock {
+    type Sleep = tokio::time::Sleep;
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Self::Sleep {
+        tokio::time::sleep_until(deadline.into())
+    }
+}

@@ -1,0 +1,94 @@
+//! What the `metrics` feature records.
+#![cfg(feature = "metrics")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use common::{Item, never, poll};
+use metrics::{
+    Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+};
+use standpipe_buffer::{Budget, Lanes};
+
+type Seen = Arc<Mutex<BTreeMap<String, f64>>>;
+
+#[derive(Default)]
+struct Recording(Seen);
+
+struct Cell(String, Seen);
+
+impl Cell {
+    fn change(&self, change: impl FnOnce(&mut f64)) {
+        change(self.1.lock().unwrap().entry(self.0.clone()).or_default());
+    }
+}
+
+impl GaugeFn for Cell {
+    fn increment(&self, value: f64) {
+        self.change(|cell| *cell += value);
+    }
+    fn decrement(&self, value: f64) {
+        self.change(|cell| *cell -= value);
+    }
+    fn set(&self, value: f64) {
+        self.change(|cell| *cell = value);
+    }
+}
+
+impl HistogramFn for Cell {
+    fn record(&self, value: f64) {
+        self.change(|cell| *cell += value);
+    }
+}
+
+impl Recorder for Recording {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::noop()
+    }
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::new(Cell(key.name().to_owned(), Arc::clone(&self.0))))
+    }
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        let reason = key.labels().next().unwrap().value().to_owned();
+        Histogram::from_arc(Arc::new(Cell(format!("{} {reason}", key.name()), Arc::clone(&self.0))))
+    }
+}
+
+#[test]
+fn bytes_waiters_and_batches_are_recorded_and_come_back_to_nought() {
+    let recording = Recording::default();
+    let value = |name: &str| recording.0.lock().unwrap().get(name).copied().unwrap_or_default();
+    metrics::with_local_recorder(&recording, || {
+        let (budget, lanes, now) = (Budget::new(10), Lanes::new(never()), Instant::now());
+        let mut permit = budget.try_acquire(10).unwrap();
+        let mut cancelled = Box::pin(budget.acquire(10));
+        let mut granted_then_cancelled = Box::pin(budget.acquire(4));
+        let mut granted = Box::pin(budget.acquire(6));
+        assert!(poll(cancelled.as_mut()).is_pending());
+        assert!(poll(granted_then_cancelled.as_mut()).is_pending());
+        assert!(poll(granted.as_mut()).is_pending());
+        assert_eq!((value("buffer_bytes"), value("buffer_waiters")), (10.0, 3.0));
+
+        drop(cancelled);
+        drop(permit.split(4));
+        assert_eq!((value("buffer_bytes"), value("buffer_waiters")), (6.0, 1.0));
+        drop((granted_then_cancelled, permit));
+        let granted = poll(granted.as_mut()).map(Result::unwrap);
+        assert!(granted.is_ready());
+        assert_eq!((value("buffer_bytes"), value("buffer_waiters")), (6.0, 0.0));
+        drop(granted);
+        assert_eq!(value("buffer_bytes"), 0.0);
+
+        lanes.push(1, Item::new(1, 7, 1), now).unwrap();
+        lanes.flush(&1);
+        drop(lanes.try_take(now).unwrap().complete());
+        assert_eq!(value("buffer_batch_rows flush"), 7.0);
+    });
+}

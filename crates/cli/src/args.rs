@@ -1,0 +1,307 @@
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use standpipe::sink::ErrorLimit;
+
+use crate::size;
+
+/// Loads files and streams into databases: what was acknowledged is on disk, and each row reaches its table exactly once.
+#[derive(Parser, Debug)]
+#[command(name = "standpipe", version, about, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all applied; 2 wrong usage or input; 3 some rows dead-lettered; \
+4 target refused or unreachable; 5 data corruption; 130 interrupted after draining.
+Set STANDPIPE_LOG=info (or debug, trace) to see what happens inside.";
+
+const LOAD_EXAMPLES: &str = "Examples:
+  standpipe load flights.csv.gz --to sqlite:flights.db --create
+      makes table `flights` with the types found in the file, and fills it
+  standpipe load *.csv --to sqlite:all.db --create
+      each file into the table of its name
+  producer | standpipe load - --to sqlite:app.db --table events --format ndjson --create
+      what was acknowledged survives a crash, and is applied by the next run
+  standpipe load prices.csv --to sqlite:shop.db --mode upsert --key sku --dead-letter bad.ndjson
+
+A load that was killed is finished by running the same command again. A load that is complete says so and writes
+nothing. A file that has grown continues where it was.
+
+Exit codes: 0 all applied; 2 wrong usage or input; 3 some rows dead-lettered; 4 target refused or unreachable;
+5 data corruption; 130 interrupted after draining.";
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Load files or standard input into tables
+    #[command(after_help = LOAD_EXAMPLES)]
+    Load(Box<LoadArgs>),
+    /// Look at a log directory
+    Wal(WalArgs),
+    /// Show how far every stream of a target has come
+    Ledger(LedgerArgs),
+    /// Show rows that did not reach their table, and why
+    DeadLetters(DeadLettersArgs),
+    /// Check a target's settings against what is promised
+    Doctor(DoctorArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+}
+
+/// The arguments of `load`.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct LoadArgs {
+    /// Files to load (CSV or NDJSON, plain or .gz, .zst, .lz4), or - for standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+    /// The database, for example sqlite:flights.db
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: String,
+    /// The table; without it, each file goes into the table of its name
+    #[arg(long)]
+    pub(crate) table: Option<String>,
+    /// What the input is; without it, the file's name tells (standard input: csv)
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Make the table if it is absent, with the types found in the input
+    #[arg(long)]
+    pub(crate) create: bool,
+    /// Types of columns that are not to be guessed: col=type,...
+    /// (bool int2 int4 int8 float4 float8 text bytea date time timestamp timestamptz uuid json)
+    #[arg(long, value_name = "COL=TYPE", value_delimiter = ',', value_parser = column_type)]
+    pub(crate) types: Vec<(String, standpipe::Type)>,
+    /// What separates CSV fields; \t for tabs
+    #[arg(long, value_name = "C", default_value = ",", value_parser = delimiter)]
+    pub(crate) delimiter: u8,
+    /// The field that means NULL
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) null: String,
+    /// The first line of the CSV is a row already; columns go by their place
+    #[arg(long)]
+    pub(crate) no_header: bool,
+    /// What a row does to a row with the same key
+    #[arg(long, value_enum, default_value_t = ModeArg::Append)]
+    pub(crate) mode: ModeArg,
+    /// The key's columns, for upsert, replace and ignore; with --create also the primary key
+    #[arg(long, value_name = "COL", value_delimiter = ',')]
+    pub(crate) key: Vec<String>,
+    /// Empty the table first, as part of the first commit
+    #[arg(long)]
+    pub(crate) truncate: bool,
+    /// The name under which the load keeps its place; without it, the table and the source
+    #[arg(long, value_name = "ID")]
+    pub(crate) stream: Option<String>,
+    /// The log's directory, for standard input; without it, one for this target and stream in the user's state directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) wal: Option<PathBuf>,
+    /// How durable acknowledged rows are: group and sync survive power loss, periodic:D may lose the last D, os
+    /// what the system had not written
+    #[arg(long, value_name = "group|sync|periodic:D|os", default_value = "group", value_parser = durability)]
+    pub(crate) durability: standpipe::wal::Durability,
+    /// Rows after which a batch is committed
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) batch_rows: u64,
+    /// Bytes after which a batch is committed
+    #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = size::bytes)]
+    pub(crate) batch_bytes: u64,
+    /// How long the oldest row of a batch waits at most
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = size::duration)]
+    pub(crate) flush_after: Duration,
+    /// Memory for rows under way
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size::bytes)]
+    pub(crate) memory: u64,
+    /// The log's size at which writers wait for the database
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size::bytes)]
+    pub(crate) wal_max: u64,
+    /// Transactions that may be open at once (SQLite takes one at a time)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) workers: u16,
+    /// Lanes of the stream, by --key: fixed when the stream is first loaded
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) lanes: Option<u32>,
+    /// Where rows go that cannot be applied: a file, or table:NAME in the database
+    #[arg(long, value_name = "FILE|table:NAME", default_value = "table:standpipe_dead_letters")]
+    pub(crate) dead_letter: String,
+    /// Stop when more rows than this could not be applied
+    #[arg(long, value_name = "N|P%", default_value = "1000", value_parser = size::error_limit)]
+    pub(crate) max_errors: ErrorLimit,
+    /// What to do with a field that is no column of the table
+    #[arg(long, value_enum, default_value_t = UnknownFieldArg::Reject)]
+    pub(crate) unknown_field: UnknownFieldArg,
+    /// Drop what an interrupted run acknowledged already, for a producer that starts over
+    #[arg(long)]
+    pub(crate) skip_acknowledged: bool,
+    /// Read and check everything, write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long to go on trying while the database cannot be reached or is locked
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = size::duration)]
+    pub(crate) retry_for: Duration,
+    /// How progress is shown (on standard error)
+    #[arg(long, value_enum, default_value_t = ProgressArg::Auto)]
+    pub(crate) progress: ProgressArg,
+}
+
+/// What an input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Comma-separated values (RFC 4180)
+    Csv,
+    /// One JSON object a line
+    Ndjson,
+}
+
+/// What a row does to a row with the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeArg {
+    /// Insert; a key that is there already is a bad row
+    Append,
+    /// Insert, or set the given columns
+    Upsert,
+    /// Insert, or replace the whole row
+    Replace,
+    /// Insert, or leave the row that is there
+    Ignore,
+}
+
+/// What to do with a field that is no column of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnknownFieldArg {
+    /// CSV: refuse the file; NDJSON: dead-letter the row
+    Reject,
+    /// Leave the field out
+    Ignore,
+    /// Add the column to the table
+    Add,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressArg {
+    /// A bar on a terminal, else plain
+    Auto,
+    /// A bar
+    Bar,
+    /// A line now and then
+    Plain,
+    /// A JSON object a line
+    Json,
+    /// Nothing
+    None,
+}
+
+/// The arguments of `wal`.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct WalArgs {
+    #[command(subcommand)]
+    pub(crate) command: WalCommand,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum WalCommand {
+    /// Show segments, records and how full they are; changes nothing
+    Inspect {
+        /// The log's directory
+        dir: PathBuf,
+    },
+    /// Check every checksum; exit code 5 on damage; changes nothing
+    Verify {
+        /// The log's directory
+        dir: PathBuf,
+    },
+}
+
+/// The arguments of `ledger`.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct LedgerArgs {
+    /// The database, for example sqlite:flights.db
+    pub(crate) url: String,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments of `dead-letters`.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct DeadLettersArgs {
+    /// The database, or a dead-letter file
+    #[arg(value_name = "URL|FILE")]
+    pub(crate) place: String,
+    /// The table that has them
+    #[arg(long, default_value = "standpipe_dead_letters")]
+    pub(crate) table: String,
+    /// How many at most
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) limit: u64,
+    /// One JSON object a line, the row included
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments of `doctor`.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct DoctorArgs {
+    /// The database, for example sqlite:flights.db
+    pub(crate) url: String,
+}
+
+/// The arguments of `completions`.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+fn column_type(text: &str) -> Result<(String, standpipe::Type), String> {
+    let (column, kind) = text.split_once('=').ok_or_else(|| format!("{text:?}: write column=type"))?;
+    let known = standpipe::Type::from_name(kind).ok_or_else(|| {
+        let names: Vec<_> = standpipe::Type::ALL.iter().map(|kind| kind.name()).collect();
+        format!("{kind:?} is no type; types are {}", names.join(", "))
+    })?;
+    Ok((column.to_owned(), known))
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text {
+        "\\t" | "\t" => Ok(b'\t'),
+        "\"" | "\n" | "\r" => Err("a quote or a line end cannot separate fields".to_owned()),
+        _ => match text.as_bytes() {
+            [byte] if byte.is_ascii() => Ok(*byte),
+            _ => Err(format!("{text:?}: a delimiter is one ASCII character")),
+        },
+    }
+}
+
+fn durability(text: &str) -> Result<standpipe::wal::Durability, String> {
+    use standpipe::wal::Durability;
+    match text {
+        "group" => Ok(Durability::Group),
+        "sync" => Ok(Durability::Sync),
+        "os" => Ok(Durability::Os),
+        _ => match text.strip_prefix("periodic:") {
+            Some(period) => Ok(Durability::Periodic(size::duration(period)?)),
+            None => Err(format!("{text:?} is none of group, sync, periodic:DURATION, os")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn delimiters_and_types_are_read() {
+        assert_eq!(delimiter("\\t"), Ok(b'\t'));
+        assert!(delimiter("ab").is_err() && delimiter("\"").is_err());
+        assert_eq!(column_type("a=int8"), Ok(("a".to_owned(), standpipe::Type::Int8)));
+        assert!(column_type("a=quux").unwrap_err().contains("timestamptz"));
+    }
+}

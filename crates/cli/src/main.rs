@@ -1,0 +1,46 @@
+//! The `standpipe` command. `standpipe --help` is its documentation.
+#![forbid(unsafe_code)]
+
+mod args;
+mod completions;
+mod dead_letters;
+mod doctor;
+mod exit;
+mod ledger;
+mod load;
+mod output;
+mod size;
+mod wal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, Command};
+use crate::exit::{Exit, Failure};
+
+fn main() -> ExitCode {
+    // Broken usage is exit code 2 with clap's message, which is clap's own default.
+    let args = Args::parse();
+    let filter = EnvFilter::try_from_env("STANDPIPE_LOG").unwrap_or_else(|_| EnvFilter::new("off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(args.command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output::complain(&failure.message);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Load(args) => load::run(&args),
+        Command::Wal(args) => wal::run(&args),
+        Command::Ledger(args) => ledger::run(&args),
+        Command::DeadLetters(args) => dead_letters::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}

@@ -1,0 +1,42 @@
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+/// Prints a line to standard output. A reader that went away is no error: what was asked for is done all the same.
+pub(crate) fn say(line: impl fmt::Display) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Prints a message for people to standard error.
+pub(crate) fn complain(message: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "standpipe: {message}");
+}
+
+/// Rows as a table with aligned columns.
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded: Vec<String> =
+            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(header.to_vec())];
+    lines.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn columns_are_aligned() {
+        let rows = vec![vec!["a".to_owned(), "bcd".to_owned()], vec!["éfg".to_owned(), "h".to_owned()]];
+        assert_eq!(table(&["x", "y"], &rows), "x    y\na    bcd\néfg  h");
+    }
+}

@@ -1,0 +1,38 @@
+use std::{sync::Arc, time::Instant};
+
+use standpipe_buffer::Permit;
+use standpipe_log::{ErrorKind, LogError, Ticket};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{SinkError, shared::Shared};
+
+/// A record that the log has taken and not made durable yet. Bounded by the memory that each holds.
+pub(crate) struct Pending<T> {
+    pub(crate) ticket: T,
+    pub(crate) rows: u64,
+    pub(crate) since: Instant,
+    pub(crate) told: oneshot::Sender<Result<(), SinkError>>,
+    pub(crate) permit: Permit,
+}
+
+/// Waits for the records in the order of the log, tells their writers, and gives their memory back: from here on the
+/// log holds them. One waiter for all keeps a receipt that nobody looks at from holding memory.
+pub(crate) async fn run<T: Ticket>(mut pending: mpsc::UnboundedReceiver<Pending<T>>, shared: Arc<Shared>) {
+    while let Some(record) = pending.recv().await {
+        let outcome: Result<_, LogError> = record.ticket.await;
+        drop(record.permit);
+        match outcome {
+            Ok(_) => {
+                shared.events.acknowledged(record.rows, record.since.elapsed());
+                let _ = record.told.send(Ok(()));
+            }
+            Err(error) => {
+                let ends_the_log = error.kind() != ErrorKind::Retry;
+                let _ = record.told.send(Err(error.clone().into()));
+                if ends_the_log {
+                    shared.fail(error.into());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use standpipe_core::{ClaimRequest, Schema, SchemaId, SourceId, Window};
+use standpipe_log::{Log, Lsn};
+
+use crate::{
+    DeadLetters, SinkError,
+    pins::{self, Pin, StreamPin},
+    shared::Shared,
+    stream::StreamState,
+};
+
+/// The schemas that the log's blocks name. Shared by writers, who pin new ones, and the dispatcher.
+#[derive(Clone, Default)]
+pub(crate) struct Schemas(Arc<Mutex<HashMap<SchemaId, Arc<Schema>>>>);
+
+impl Schemas {
+    pub(crate) fn insert(&self, schema: Arc<Schema>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(schema.id(), schema);
+    }
+
+    pub(crate) fn contains(&self, id: SchemaId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+
+    /// A schema by its id, from memory or from the log's pins.
+    pub(crate) fn find<L: Log>(&self, log: &L, id: SchemaId) -> Option<Arc<Schema>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(schema) = known.get(&id) {
+            return Some(schema.clone());
+        }
+        let key = pins::schema_key(id);
+        let (_, value) = log.pinned().into_iter().find(|(pinned, _)| *pinned == key)?;
+        let schema = Arc::new(Schema::decode(&value).ok()?);
+        known.insert(id, schema.clone());
+        Some(schema)
+    }
+}
+
+/// What the log remembers of former lives.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) streams: BTreeMap<u32, StreamPin>,
+    pub(crate) floors: BTreeMap<(u32, u32), u64>,
+    pub(crate) schemas: Schemas,
+}
+
+impl Memory {
+    pub(crate) fn read<L: Log>(log: &L) -> Result<Self, SinkError> {
+        let mut memory = Memory::default();
+        for (key, value) in log.pinned() {
+            match pins::decode(&key, &value)? {
+                Pin::Stream(number, stream) => {
+                    memory.streams.insert(number, stream);
+                }
+                Pin::Schema(_, schema) => memory.schemas.insert(Arc::new(schema)),
+                Pin::Floor { stream, lane, position } => {
+                    memory.floors.insert((stream, lane), position);
+                }
+            }
+        }
+        Ok(memory)
+    }
+
+    /// Claims a stream whose positions are numbers of this log.
+    pub(crate) async fn claim<L: Log>(
+        &self,
+        shared: &Shared,
+        log: &L,
+        number: u32,
+        stream: &StreamPin,
+    ) -> Result<StreamState, SinkError> {
+        let source = source_of(log)?;
+        let floors = self.floors.range((number, 0)..=(number, u32::MAX)).map(|((_, lane), at)| (*lane, *at));
+        let request = ClaimRequest {
+            stream: stream.id.clone(),
+            lanes: Some(stream.lanes),
+            source: source.clone(),
+            // A ledger may be ahead of a log that was allowed to lose its tail; `advance_to` then lifts the log.
+            window: Window { start: log.start().number(), end: u64::MAX, floors: floors.collect() },
+            origin: stream.origin,
+            reopen: true,
+            owner: shared.settings.owner.clone(),
+        };
+        let claims = shared.target.claim(&request).await?;
+        for claim in &claims {
+            log.advance_to(Lsn::new(claim.position))?;
+            trim_dead_letters(shared, &claim.lane, claim.position).await?;
+        }
+        StreamState::new(number, source, true, Arc::new(stream.destination.clone()), claims)
+            .ok_or_else(|| SinkError::Invalid(format!("the target gave no lanes for stream {}", stream.id)))
+    }
+}
+
+pub(crate) async fn trim_dead_letters(
+    shared: &Shared,
+    lane: &standpipe_core::LaneId,
+    from_position: u64,
+) -> Result<(), SinkError> {
+    if let DeadLetters::Store(store) = &shared.settings.dead_letters {
+        store.trim(lane, from_position).await?;
+    }
+    Ok(())
+}
+
+/// What a ledger knows a log by.
+pub(crate) fn source_of<L: Log>(log: &L) -> Result<SourceId, SinkError> {
+    Ok(SourceId::new(format!("log:{}", log.identity()))?)
+}

@@ -1,0 +1,95 @@
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+
+use standpipe_core::{Error, Target};
+
+/// Where a load goes: `sqlite:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TargetUrl {
+    /// A SQLite database file.
+    Sqlite(PathBuf),
+}
+
+impl FromStr for TargetUrl {
+    type Err = Error;
+
+    fn from_str(url: &str) -> Result<Self, Error> {
+        let (scheme, rest) = url.split_once(':').ok_or_else(|| {
+            Error::invalid(format!("{url:?} is no target; targets look like sqlite:PATH, for example sqlite:flights.db"))
+        })?;
+        match scheme {
+            "sqlite" => {
+                let path = rest.strip_prefix("//").unwrap_or(rest);
+                if path.is_empty() || path == ":memory:" {
+                    return Err(Error::invalid("sqlite: needs the path of a database file, for example sqlite:flights.db"));
+                }
+                Ok(TargetUrl::Sqlite(PathBuf::from(path)))
+            }
+            other => Err(Error::invalid(format!("{other}: is no target of this build; it knows sqlite:PATH"))),
+        }
+    }
+}
+
+impl fmt::Display for TargetUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TargetUrl::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+impl TargetUrl {
+    /// The same place, however the path to it was written: what state about this target is filed under.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        match self {
+            TargetUrl::Sqlite(path) => format!("sqlite:{}", absolute(path).display()),
+        }
+    }
+}
+
+/// The path without links and dots, also for a file that is not there yet.
+fn absolute(path: &std::path::Path) -> PathBuf {
+    if let Ok(path) = path.canonicalize() {
+        return path;
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    match (parent.canonicalize(), path.file_name()) {
+        (Ok(parent), Some(name)) => parent.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// Opens the target of a URL. `create` makes the database file if it is absent.
+///
+/// # Errors
+/// What the target says, or that this build was made without it.
+pub async fn open_target(url: &TargetUrl, create: bool) -> Result<Arc<dyn Target>, Error> {
+    match url {
+        #[cfg(feature = "sqlite")]
+        TargetUrl::Sqlite(path) => {
+            let settings = standpipe_sqlite::Settings { create, ..standpipe_sqlite::Settings::default() };
+            Ok(Arc::new(standpipe_sqlite::Sqlite::open(path, settings).await?))
+        }
+        #[cfg(not(feature = "sqlite"))]
+        TargetUrl::Sqlite(_) => {
+            let _ = create;
+            Err(Error::invalid("this build was made without SQLite"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read_and_the_wrong_ones_say_what_is_right() {
+        assert_eq!("sqlite:a/b.db".parse::<TargetUrl>().unwrap(), TargetUrl::Sqlite("a/b.db".into()));
+        assert_eq!("sqlite:///a/b.db".parse::<TargetUrl>().unwrap(), TargetUrl::Sqlite("/a/b.db".into()));
+        for wrong in ["flights.db", "sqlite:", "oracle:x", "sqlite::memory:"] {
+            let message = wrong.parse::<TargetUrl>().unwrap_err().to_string();
+            assert!(message.contains("sqlite:"), "{message}");
+        }
+    }
+}

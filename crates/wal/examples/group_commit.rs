@@ -1,0 +1,82 @@
+//! How much group commit gives on this disk: durable appends a second by one async writer and by 64.
+//!
+//! `cargo run --release -p standpipe-wal --example group_commit -- [DIR] [SECONDS]`
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use standpipe_wal::{Log, Record, Settings, Ticket, Wal};
+
+const RECORD: [u8; 256] = [7; 256];
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let place = arguments.next().map_or_else(std::env::temp_dir, Into::into);
+    let seconds = arguments.next().map_or(3.0, |seconds| seconds.parse().unwrap());
+    let span = Duration::from_secs_f64(seconds);
+    let place = tempfile::tempdir_in(place).unwrap();
+
+    let blocking = blocking(&place.path().join("blocking"), span);
+    println!("1 blocking writer    {blocking:>9.0}/s");
+    for (name, threads) in [("current_thread", 0), ("multi_thread(2)", 2)] {
+        let one = rate(&place.path().join(format!("{name}-1")), threads, 1, span);
+        let eight = rate(&place.path().join(format!("{name}-8")), threads, 8, span);
+        let many = rate(&place.path().join(format!("{name}-64")), threads, 64, span);
+        println!(
+            "{name}: 1 async writer {one:.0}/s, 8 {eight:.0}/s, 64 {many:.0}/s, ratio {:.1}",
+            many / one
+        );
+    }
+}
+
+fn settings() -> Settings {
+    Settings { size_bytes_max: 8 << 30, ..Settings::default() }
+}
+
+fn blocking(place: &std::path::Path, span: Duration) -> f64 {
+    let log = Wal::open(place, settings()).unwrap();
+    let began = Instant::now();
+    let mut done = 0;
+    while began.elapsed() < span {
+        log.append(Record::new(&[&RECORD])).unwrap().wait().unwrap();
+        done += 1;
+    }
+    f64::from(done) / began.elapsed().as_secs_f64()
+}
+
+fn rate(place: &std::path::Path, threads: usize, writers: usize, span: Duration) -> f64 {
+    let runtime = if threads == 0 {
+        tokio::runtime::Builder::new_current_thread().build().unwrap()
+    } else {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().unwrap()
+    };
+    let log = Arc::new(Wal::open(place, settings()).unwrap());
+    let done = Arc::new(AtomicU64::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    runtime.block_on(async {
+        let began = Instant::now();
+        let tasks: Vec<_> = (0..writers)
+            .map(|_| {
+                let (log, done, stop) = (log.clone(), done.clone(), stop.clone());
+                tokio::spawn(async move {
+                    while !stop.load(Ordering::Relaxed) {
+                        log.append(Record::new(&[&RECORD])).unwrap().await.unwrap();
+                        if done.fetch_add(1, Ordering::Relaxed) % 64 == 0 && began.elapsed() > span {
+                            stop.store(true, Ordering::Relaxed);
+                        }
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        done.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()
+    })
+}

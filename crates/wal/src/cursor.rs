@@ -1,0 +1,249 @@
+use std::io;
+
+use standpipe_log::{File, FileExt, Lsn};
+
+use crate::{
+    frame,
+    record::{Item, Walk},
+    segment,
+};
+
+/// How much is read at once, in bytes, when the frame is not larger.
+const READ_BYTES: usize = 256 * 1024;
+/// A buffer above this size is given back after the frame that needed it.
+const KEPT_BYTES_MAX: usize = 4 << 20;
+
+/// Reads the frames of one segment in order and believes none that does not check: magic, length, checksum, chain,
+/// numbers, records.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    seed: u32,
+    /// The checksum of the frame before.
+    pub(crate) chain: u32,
+    /// Where the next frame starts.
+    pub(crate) offset: u64,
+    /// The number that the next record gets at least.
+    pub(crate) lsn: Lsn,
+    buffer: Vec<u8>,
+    buffer_at: u64,
+    frame: (usize, usize),
+}
+
+/// What lies at the cursor.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// A sound frame, now behind the cursor; its bytes are in [`Cursor::payload`].
+    Frame(frame::Header),
+    /// The limit.
+    End,
+    /// No sound frame. The cursor stays.
+    Bad(Fault),
+}
+
+/// Why a frame is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Not what was written: damaged, or never written whole.
+    Broken(&'static str),
+    /// Whole by its checksum, and still wrong: no interrupted write leaves that behind.
+    Senseless(&'static str),
+    /// Whole, with a codec or flags that this build does not know.
+    Unknown,
+}
+
+impl Fault {
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Fault::Broken(what) | Fault::Senseless(what) => what,
+            Fault::Unknown => "a frame has a codec or flags that this build does not know",
+        }
+    }
+}
+
+impl Cursor {
+    /// At the start of a segment.
+    pub(crate) fn new(incarnation: u64, base: Lsn) -> Self {
+        let seed = segment::seed(incarnation);
+        Cursor {
+            seed,
+            chain: seed,
+            offset: segment::HEADER_BYTES,
+            lsn: base,
+            buffer: Vec::new(),
+            buffer_at: 0,
+            frame: (0, 0),
+        }
+    }
+
+    /// Reads the next frame, and nothing at or beyond `limit`.
+    pub(crate) fn step<F: File>(&mut self, file: &F, limit: u64) -> io::Result<Step> {
+        if self.offset >= limit {
+            return Ok(Step::End);
+        }
+        let left = limit - self.offset;
+        if left < frame::HEADER_BYTES as u64 || !self.load(file, frame::HEADER_BYTES, limit)? {
+            return Ok(Step::Bad(Fault::Broken("no room for a frame")));
+        }
+        let from = self.place();
+        let Some(header) = frame::Header::read(&self.buffer[from..]) else {
+            return Ok(Step::Bad(Fault::Broken("no frame starts here")));
+        };
+        if u64::from(header.payload_bytes) > frame::PAYLOAD_BYTES_MAX || header.span() > left {
+            return Ok(Step::Bad(Fault::Broken("a frame's length goes beyond its segment")));
+        }
+        let bytes = frame::HEADER_BYTES + header.payload_bytes as usize;
+        if !self.load(file, bytes, limit)? {
+            return Ok(Step::Bad(Fault::Broken("the file ends within a frame")));
+        }
+        let from = self.place();
+        let frame = &self.buffer[from..from + bytes];
+        if frame::checksum(frame, self.seed) != header.checksum {
+            return Ok(Step::Bad(Fault::Broken("a frame's checksum is wrong")));
+        }
+        if !header.is_known() {
+            return Ok(Step::Bad(Fault::Unknown));
+        }
+        if header.previous != self.chain {
+            return Ok(Step::Bad(Fault::Senseless("a frame does not follow the one before it")));
+        }
+        if header.base < self.lsn || header.proven > self.offset {
+            return Ok(Step::Bad(Fault::Senseless("a frame's numbers make no sense here")));
+        }
+        let payload = &frame[frame::HEADER_BYTES..];
+        let mut walk = Walk::new(header.records, header.base);
+        while let Some(item) = walk.next(payload) {
+            if let Err(what) = item {
+                return Ok(Step::Bad(Fault::Senseless(what)));
+            }
+        }
+        self.frame = (from + frame::HEADER_BYTES, from + bytes);
+        self.lsn = walk.lsn();
+        self.chain = header.checksum;
+        self.offset += header.span();
+        Ok(Step::Frame(header))
+    }
+
+    /// The payload of the frame that the last step found.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.buffer[self.frame.0..self.frame.1]
+    }
+
+    /// Each record of the frame that the last step found.
+    pub(crate) fn items(&self, header: &frame::Header) -> impl Iterator<Item = Item> {
+        let mut walk = Walk::new(header.records, header.base);
+        std::iter::from_fn(move || walk.next(self.payload()).and_then(Result::ok))
+    }
+
+    /// Forgets what was read ahead, so that the next step sees what is in the file now.
+    pub(crate) fn refresh(&mut self) {
+        self.buffer.clear();
+    }
+
+    /// Goes on in the next segment with the same buffer.
+    pub(crate) fn enter(&mut self, incarnation: u64, base: Lsn) {
+        let fresh = Cursor::new(incarnation, base);
+        let buffer = std::mem::take(&mut self.buffer);
+        *self = Cursor { buffer, ..fresh };
+        self.buffer.clear();
+    }
+
+    fn place(&self) -> usize {
+        (self.offset - self.buffer_at) as usize
+    }
+
+    /// Makes `bytes` from the cursor on be in the buffer. `false` where the file is too short. The caller has checked
+    /// that they lie below `limit`, so that the buffer never outgrows the file.
+    fn load<F: File>(&mut self, file: &F, bytes: usize, limit: u64) -> io::Result<bool> {
+        let have = self.buffer_at + self.buffer.len() as u64;
+        if self.offset >= self.buffer_at && self.offset + bytes as u64 <= have {
+            return Ok(true);
+        }
+        if self.buffer.capacity() > KEPT_BYTES_MAX && bytes <= KEPT_BYTES_MAX {
+            self.buffer = Vec::new();
+        }
+        let left = usize::try_from(limit - self.offset).unwrap_or(usize::MAX);
+        let wanted = bytes.max(READ_BYTES.min(left));
+        self.buffer.resize(wanted, 0);
+        let read = match file.read_full_at(&mut self.buffer, self.offset) {
+            Ok(read) => read,
+            Err(error) => {
+                self.buffer.clear();
+                return Err(error);
+            }
+        };
+        self.buffer.truncate(read);
+        self.buffer_at = self.offset;
+        Ok(read >= bytes)
+    }
+}
+
+/// What lies behind the last sound frame of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Remainder {
+    pub(crate) is_zero: bool,
+    /// A sound frame there, written when what is missing was already known durable.
+    pub(crate) proof: Option<u64>,
+}
+
+/// Looks through what follows a place where no sound frame is.
+pub(crate) fn search<F: File>(file: &F, seed: u32, from: u64, limit: u64) -> io::Result<Remainder> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let mut found = Remainder { is_zero: true, proof: None };
+    let mut chunk =
+        vec![0; usize::try_from(limit.saturating_sub(from)).unwrap_or(usize::MAX).min(READ_BYTES)];
+    let mut frame = Vec::new();
+    let mut at = from;
+    while at < limit {
+        let wanted = usize::try_from(limit - at).unwrap_or(usize::MAX).min(chunk.len());
+        let read = file.read_full_at(&mut chunk[..wanted], at)?;
+        for (page_at, page) in (at..).step_by(ZEROS.len()).zip(chunk[..read].chunks(ZEROS.len())) {
+            if *page == ZEROS[..page.len()] {
+                continue;
+            }
+            found.is_zero = false;
+            for start in (page_at..page_at + page.len() as u64).step_by(8).filter(|start| *start > from) {
+                if is_proof(file, seed, from, start, limit, &chunk[(start - at) as usize..read], &mut frame)?
+                {
+                    found.proof = Some(start);
+                    return Ok(found);
+                }
+            }
+        }
+        if read < wanted {
+            break;
+        }
+        at += read as u64;
+    }
+    Ok(found)
+}
+
+/// Whether a sound frame starts here that proves something beyond `missing`. Fields first, for they are cheap.
+fn is_proof<F: File>(
+    file: &F,
+    seed: u32,
+    missing: u64,
+    start: u64,
+    limit: u64,
+    seen: &[u8],
+    buffer: &mut Vec<u8>,
+) -> io::Result<bool> {
+    let mut fields = [0; frame::HEADER_BYTES];
+    if seen.len() >= frame::HEADER_BYTES {
+        fields.copy_from_slice(&seen[..frame::HEADER_BYTES]);
+    } else if !seen.starts_with(&frame::MAGIC.to_le_bytes())
+        || file.read_full_at(&mut fields, start)? < frame::HEADER_BYTES
+    {
+        return Ok(false);
+    }
+    let Some(header) = frame::Header::read(&fields) else { return Ok(false) };
+    let bytes = frame::HEADER_BYTES as u64 + u64::from(header.payload_bytes);
+    if header.proven <= missing || header.proven > start || start + bytes > limit {
+        return Ok(false);
+    }
+    if u64::from(header.payload_bytes) > frame::PAYLOAD_BYTES_MAX {
+        return Ok(false);
+    }
+    buffer.resize(bytes as usize, 0);
+    let read = file.read_full_at(buffer, start)?;
+    Ok(read == buffer.len() && frame::checksum(buffer, seed) == header.checksum)
+}

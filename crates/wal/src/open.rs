@@ -1,0 +1,271 @@
+use standpipe_log::{File, LogError, LogId, Lsn, Storage};
+
+use crate::{
+    birth::{Active, Draft, Pins, Stillborn, length_for},
+    cursor::{Cursor, Step},
+    extent::{Entry, Seal},
+    frame,
+    record::{self, Kind},
+    recovery::{Tail, judge_tail, skipped_numbers},
+    scan::{Found, Scan, first_data, links, scan, survey},
+    segment::{self, Header, Predecessor},
+    settings::Settings,
+};
+
+/// What opening a log found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Where an interrupted, never acknowledged write was cut off.
+    pub torn_tail: Option<TornTail>,
+    /// How much was copied into a fresh segment, in bytes.
+    pub rewritten_bytes: u64,
+    /// Numbers that were left out because records with them may have been read and lost again; only after a log
+    /// that acknowledged before it synced was not closed.
+    pub skipped_numbers: u64,
+}
+
+/// The place of a write that did not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The file.
+    pub segment: String,
+    /// Where in the file, in bytes.
+    pub offset: u64,
+    /// The number that the next record gets.
+    pub lsn: Lsn,
+}
+
+/// A log ready to go on.
+pub(crate) struct Opened<F> {
+    pub(crate) id: LogId,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) active: Active<F>,
+    /// The active segment must not be written to; see [`resume`].
+    pub(crate) is_sealed: bool,
+    pub(crate) pins: Pins,
+    pub(crate) recovery: Recovery,
+}
+
+/// Opens what is there, or makes a new log. The caller owns the directory.
+pub(crate) fn open<S: Storage>(storage: &S, settings: &Settings) -> Result<Opened<S::File>, LogError> {
+    let mut found = survey(storage)?;
+    remove_drafts(storage)?;
+    let links = links(&found);
+    if let Some((at, fault)) = links.iter().enumerate().find_map(|(at, link)| Some((at, link.clone().err()?)))
+    {
+        return Err(found[at].damage(fault));
+    }
+    let headers: Vec<Header> = found.iter().filter_map(|found| found.header.clone().ok()).collect();
+    let (Some(last), Some(header)) = (found.pop(), headers.last().copied()) else {
+        return begin(storage, settings);
+    };
+    let mut entries = Vec::with_capacity(headers.len());
+    for (segment, pair) in found.iter().zip(headers.windows(2)) {
+        entries.push(sealed_entry(storage, segment, &pair[0], &pair[1])?);
+    }
+    let file = last.open(storage)?;
+    let scan = scan(&file, &header, last.limit(&header)).map_err(|error| last.unreadable(error))?;
+    let mut recovery = Recovery::default();
+    match judge_tail(scan.facts) {
+        Tail::Clean => {}
+        Tail::Torn => {
+            recovery.torn_tail = Some(TornTail {
+                segment: last.name.clone(),
+                offset: scan.cursor.offset,
+                lsn: scan.cursor.lsn,
+            });
+        }
+        Tail::Corrupt => return Err(last.corrupt(&scan)),
+        Tail::Unsupported => return Err(last.unknown_frame(&scan)),
+    }
+    let last = Last { found: last, file, header };
+    resume(storage, settings, entries, last, scan, recovery)
+}
+
+/// Goes on after the last segment, and never in it: after a failed sync the system may show pages that are not on
+/// disk, so what is not proven is copied and synced before any of it counts. A segment less than half full is
+/// replaced in one step by its copy; a fuller one gets a successor that says where it ends.
+fn resume<S: Storage>(
+    storage: &S,
+    settings: &Settings,
+    mut entries: Vec<Entry>,
+    last: Last<S::File>,
+    scan: Scan,
+    mut recovery: Recovery,
+) -> Result<Opened<S::File>, LogError> {
+    let header = last.header;
+    let end = scan.cursor.offset;
+    let lost = header.length.saturating_sub(end);
+    recovery.skipped_numbers = skipped_numbers(header.relaxed, scan.is_closed, lost);
+    let next = scan.cursor.lsn.checked_add(recovery.skipped_numbers);
+    let next = next.ok_or_else(|| LogError::Full { what: "the number space is used up".to_owned() })?;
+
+    let proven = scan.proven.min(scan.content_end);
+    let replaces = scan.content_end < settings.segment_bytes / 2;
+    let kept = last.prefix(proven)?;
+    let seal = Seal { end: proven, end_lsn: kept.cursor.lsn, chain: kept.cursor.chain };
+    let incarnation = settings.entropy.draw() as u64;
+    let relaxed = settings.durability.is_relaxed();
+    let (fresh, pins, from) = if replaces {
+        (Header { incarnation, relaxed, ..header }, &scan.opening_pins, scan.opening_end)
+    } else {
+        let predecessor = Some(Predecessor {
+            sequence: header.sequence,
+            incarnation: header.incarnation,
+            end: seal.end,
+            end_lsn: seal.end_lsn,
+            chain: seal.chain,
+        });
+        let sequence = header.sequence + 1;
+        (
+            Header { sequence, incarnation, relaxed, base: seal.end_lsn, predecessor, ..header },
+            &kept.pins,
+            proven,
+        )
+    };
+    let advance = frame::span(record::HEADER_BYTES + 8);
+    let copied = end.saturating_sub(from);
+    let fresh = Header { length: length_for(pins, copied + advance, settings.segment_bytes), ..fresh };
+
+    let made = Draft::create(storage, fresh, pins).and_then(|mut draft| {
+        last.copy(from, end, &mut draft).map_err(Stillborn::Failed)?;
+        if next > scan.cursor.lsn {
+            let mut bytes = vec![0; frame::HEADER_BYTES];
+            record::lay(&mut bytes, Kind::Advance, &[&next.number().to_le_bytes()]);
+            let wrote = draft.write(&mut bytes, 0, 1, scan.cursor.lsn, next, None);
+            wrote.map_err(|error| Stillborn::Failed(LogError::io("writing a segment", error)))?;
+        }
+        draft.publish(storage)
+    });
+    let (mut active, is_sealed) = match made {
+        Ok(active) => (active, false),
+        Err(Stillborn::Failed(error)) => return Err(error),
+        // Nothing unproven: the log can be read, truncated and so freed of its want of room; the first append tries again.
+        Err(Stillborn::Full(_)) if proven == scan.content_end && next == scan.cursor.lsn => {
+            let file = last.file;
+            let (offset, chain) = (seal.end, seal.chain);
+            let first = scan.first;
+            let seed = header.seed();
+            (Active { file, header, seed, offset, synced: offset, chain, lsn: next, first }, true)
+        }
+        Err(Stillborn::Full(what)) => return Err(LogError::Full { what }),
+    };
+    if !replaces && !is_sealed {
+        entries.push(entry(&header, kept.first, Some(seal)));
+    }
+    if !is_sealed {
+        recovery.rewritten_bytes = active.offset - segment::HEADER_BYTES;
+    }
+    active.lsn = next;
+    entries.push(active.entry());
+    Ok(Opened { id: LogId(header.log), entries, active, is_sealed, pins: scan.pins, recovery })
+}
+
+/// A log of its own in an empty directory.
+fn begin<S: Storage>(storage: &S, settings: &Settings) -> Result<Opened<S::File>, LogError> {
+    let pins = Pins::new();
+    let header = Header {
+        log: settings.entropy.draw(),
+        sequence: 1,
+        incarnation: settings.entropy.draw() as u64,
+        base: Lsn::FIRST,
+        length: settings.segment_bytes,
+        born_end: 0,
+        relaxed: settings.durability.is_relaxed(),
+        predecessor: None,
+    };
+    let made = Draft::create(storage, header, &pins).and_then(|draft| draft.publish(storage));
+    let active = made.map_err(|error| match error {
+        Stillborn::Full(what) => LogError::Full { what },
+        Stillborn::Failed(error) => error,
+    })?;
+    let entries = vec![active.entry()];
+    let recovery = Recovery::default();
+    Ok(Opened { id: LogId(header.log), entries, active, is_sealed: false, pins, recovery })
+}
+
+/// The last segment.
+struct Last<F> {
+    found: Found,
+    file: F,
+    header: Header,
+}
+
+impl<F: File> Last<F> {
+    /// The segment read again up to a place below which everything is proven.
+    fn prefix(&self, end: u64) -> Result<Scan, LogError> {
+        let kept = scan(&self.file, &self.header, end).map_err(|error| self.found.unreadable(error))?;
+        if kept.cursor.offset != end {
+            return Err(self.found.corrupt(&kept));
+        }
+        Ok(kept)
+    }
+
+    /// Copies the frames that hold anything, one at a time.
+    fn copy(&self, from: u64, end: u64, draft: &mut Draft<F>) -> Result<(), LogError> {
+        let mut cursor = Cursor::new(self.header.incarnation, self.header.base);
+        let mut bytes = Vec::new();
+        while cursor.offset < end {
+            let at = cursor.offset;
+            let frame = match cursor.step(&self.file, end).map_err(|error| self.found.unreadable(error))? {
+                Step::Frame(frame) => frame,
+                // It was sound a moment ago.
+                Step::Bad(fault) => return Err(self.found.damage_at(at, cursor.lsn, fault.what())),
+                Step::End => break,
+            };
+            if at < from || frame.flags & frame::PROOF != 0 {
+                continue;
+            }
+            bytes.clear();
+            bytes.resize(frame::HEADER_BYTES, 0);
+            bytes.extend_from_slice(cursor.payload());
+            let first = first_data(&cursor, &frame);
+            let wrote = draft.write(&mut bytes, frame.flags, frame.records, frame.base, cursor.lsn, first);
+            wrote.map_err(|error| LogError::io("copying the end of the log", error))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is remembered of a segment that has a successor. Its frames are read when they are wanted.
+fn sealed_entry<S: Storage>(
+    storage: &S,
+    segment: &Found,
+    header: &Header,
+    next: &Header,
+) -> Result<Entry, LogError> {
+    let file = segment.open(storage)?;
+    let seal =
+        next.predecessor.map(|named| Seal { end: named.end, end_lsn: named.end_lsn, chain: named.chain });
+    let end = seal.map_or(0, |seal| seal.end);
+    let mut cursor = Cursor::new(header.incarnation, header.base);
+    let mut first = None;
+    while first.is_none() {
+        match cursor.step(&file, end).map_err(|error| segment.unreadable(error))? {
+            Step::Frame(frame) => first = first_data(&cursor, &frame),
+            Step::Bad(fault) => return Err(segment.damage_at(cursor.offset, cursor.lsn, fault.what())),
+            Step::End => break,
+        }
+    }
+    Ok(entry(header, first, seal))
+}
+
+fn entry(header: &Header, first: Option<Lsn>, seal: Option<Seal>) -> Entry {
+    Entry {
+        sequence: header.sequence,
+        incarnation: header.incarnation,
+        base: header.base,
+        length: header.length,
+        has_predecessor: header.predecessor.is_some(),
+        first,
+        seal,
+    }
+}
+
+fn remove_drafts<S: Storage>(storage: &S) -> Result<(), LogError> {
+    let failed = |error| LogError::io(format!("clearing {}", storage.describe()), error);
+    for name in storage.list().map_err(failed)?.iter().filter(|name| segment::is_draft(name)) {
+        storage.remove(name).map_err(failed)?;
+    }
+    Ok(())
+}

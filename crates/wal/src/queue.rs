@@ -1,0 +1,221 @@
+use std::{collections::VecDeque, sync::Arc};
+
+use standpipe_log::{LogError, Lsn};
+
+use crate::{
+    frame,
+    record::{self, Kind},
+    ticket::Group,
+};
+
+/// The most that all pins together may take, in bytes: every segment begins with them.
+pub(crate) const PINNED_BYTES_MAX: usize = 16 << 20;
+/// Buffers above this size are given back to the allocator.
+const KEPT_BYTES_MAX: usize = 4 << 20;
+const SPARES_MAX: usize = 4;
+
+/// A frame in the making: records in the order of their numbers, behind room for the frame's header.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) records: u32,
+    pub(crate) base: Lsn,
+    /// The number after the last record.
+    pub(crate) end: Lsn,
+    /// The first record of the caller's.
+    pub(crate) first: Option<Lsn>,
+    pub(crate) pin_bytes: usize,
+    /// What was counted for it in [`Queue::waiting_bytes`].
+    pub(crate) cost: u64,
+    pub(crate) group: Arc<Group>,
+}
+
+impl Pending {
+    pub(crate) fn span(&self) -> u64 {
+        frame::span(self.bytes.len() - frame::HEADER_BYTES)
+    }
+}
+
+/// Whether a log takes records.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing {
+    Open,
+    Closing,
+    Closed,
+    Poisoned(LogError),
+}
+
+/// How much the log may still take on disk, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Space {
+    /// What all segments take.
+    pub(crate) taken: u64,
+    /// What is free in the last one.
+    pub(crate) active_free: u64,
+    pub(crate) cap: u64,
+    pub(crate) segment_bytes: u64,
+}
+
+impl Space {
+    fn free(&self) -> u64 {
+        let beyond = self.cap.saturating_sub(self.taken);
+        self.active_free + if beyond >= self.segment_bytes { beyond } else { 0 }
+    }
+}
+
+/// What was appended and not yet written. Everything here happens under one short lock, so that the order of numbers
+/// is the order of bytes.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) pending: VecDeque<Pending>,
+    pub(crate) standing: Standing,
+    pub(crate) space: Space,
+    /// What is queued or being written, in bytes.
+    pub(crate) waiting_bytes: u64,
+    /// The durable pins and those on their way.
+    pub(crate) pinned_bytes: usize,
+    /// Whether the log's thread sleeps and wants to be woken.
+    pub(crate) asleep: bool,
+    next: Lsn,
+    frame_bytes_soft: usize,
+    spares: Vec<Pending>,
+}
+
+impl Queue {
+    pub(crate) fn new(next: Lsn, space: Space, frame_bytes_soft: usize, pinned_bytes: usize) -> Self {
+        Queue {
+            pending: VecDeque::new(),
+            standing: Standing::Open,
+            space,
+            waiting_bytes: 0,
+            pinned_bytes,
+            asleep: false,
+            next,
+            frame_bytes_soft,
+            spares: Vec::new(),
+        }
+    }
+
+    /// The number that the next record gets.
+    pub(crate) fn next(&self) -> Lsn {
+        self.next
+    }
+
+    /// Lays records behind each other in one frame; `sizes` is the sum of their bytes, headers included. Returns the
+    /// group to wait for and the last one's number.
+    pub(crate) fn append<'a>(
+        &mut self,
+        records: impl ExactSizeIterator<Item = &'a [&'a [u8]]>,
+        laid: usize,
+    ) -> Result<(Arc<Group>, Lsn), LogError> {
+        let count = records.len() as u64;
+        let (first, end) = (self.next, self.after(count)?);
+        let pending = self.room(laid)?;
+        for parts in records {
+            record::lay(&mut pending.bytes, Kind::Data, parts);
+        }
+        pending.records += u32::try_from(count).unwrap_or(u32::MAX);
+        pending.first.get_or_insert(first);
+        pending.end = end;
+        let group = pending.group.clone();
+        self.next = end;
+        Ok((group, Lsn::new(end.number() - 1)))
+    }
+
+    pub(crate) fn pin(&mut self, key: &[u8], value: &[u8]) -> Result<(Arc<Group>, Lsn), LogError> {
+        let laid = record::pin_bytes(key, value);
+        if !value.is_empty() && self.pinned_bytes + laid > PINNED_BYTES_MAX {
+            let held = self.pinned_bytes;
+            let what = format!("pins may take {PINNED_BYTES_MAX} bytes together, {held} are taken");
+            return Err(LogError::Full { what });
+        }
+        let pending = self.room(laid)?;
+        record::lay_pin(&mut pending.bytes, key, value);
+        pending.records += 1;
+        pending.pin_bytes += laid;
+        let group = pending.group.clone();
+        self.pinned_bytes += laid;
+        Ok((group, self.next))
+    }
+
+    /// Moves the next number up; `None` when it is there already.
+    pub(crate) fn advance(&mut self, to: Lsn) -> Result<Option<Arc<Group>>, LogError> {
+        self.check()?;
+        if to <= self.next {
+            return Ok(None);
+        }
+        let pending = self.room(record::HEADER_BYTES + 8)?;
+        record::lay(&mut pending.bytes, Kind::Advance, &[&to.number().to_le_bytes()]);
+        pending.records += 1;
+        pending.end = to;
+        let group = pending.group.clone();
+        self.next = to;
+        Ok(Some(group))
+    }
+
+    /// Takes back what a frame was made in.
+    pub(crate) fn reuse(&mut self, mut done: Pending) {
+        if self.spares.len() < SPARES_MAX {
+            if done.bytes.capacity() > KEPT_BYTES_MAX {
+                done.bytes = Vec::new();
+            }
+            self.spares.push(done);
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), LogError> {
+        match &self.standing {
+            Standing::Open => Ok(()),
+            Standing::Closing | Standing::Closed => Err(LogError::Closed),
+            Standing::Poisoned(error) => Err(error.clone()),
+        }
+    }
+
+    fn after(&self, count: u64) -> Result<Lsn, LogError> {
+        let full = || LogError::Full { what: "the number space is used up".to_owned() };
+        self.next.checked_add(count).ok_or_else(full)
+    }
+
+    /// The frame that takes `laid` more bytes: the last one, or a new one.
+    fn room(&mut self, laid: usize) -> Result<&mut Pending, LogError> {
+        self.check()?;
+        let soft = self.frame_bytes_soft;
+        let joins = self.pending.back().is_some_and(|last| last.bytes.len() + laid <= soft);
+        let more = laid as u64 + if joins { 0 } else { frame::HEADER_BYTES as u64 + 8 };
+        if self.waiting_bytes + more > self.space.free() {
+            let (taken, cap, waiting) = (self.space.taken, self.space.cap, self.waiting_bytes);
+            let what = format!("its files take {taken} of at most {cap} bytes, {waiting} wait to be written");
+            return Err(LogError::Full { what });
+        }
+        self.waiting_bytes += more;
+        if !joins {
+            let fresh = self.blank();
+            self.pending.push_back(fresh);
+        }
+        let last = self.pending.back_mut().ok_or(LogError::Closed)?;
+        last.cost += more;
+        Ok(last)
+    }
+
+    fn blank(&mut self) -> Pending {
+        let next = self.next;
+        let mut blank = self.spares.pop().unwrap_or_else(|| Pending {
+            bytes: Vec::new(),
+            records: 0,
+            base: next,
+            end: next,
+            first: None,
+            pin_bytes: 0,
+            cost: 0,
+            group: Arc::default(),
+        });
+        match Arc::get_mut(&mut blank.group) {
+            Some(group) => group.renew(),
+            // Someone still holds a ticket of it.
+            None => blank.group = Arc::default(),
+        }
+        blank.bytes.clear();
+        blank.bytes.resize(frame::HEADER_BYTES, 0);
+        Pending { records: 0, base: next, end: next, first: None, pin_bytes: 0, cost: 0, ..blank }
+    }
+}

@@ -1,0 +1,232 @@
+use std::io;
+
+use standpipe_log::{File, FileExt, LogError, Lsn, Storage};
+
+use crate::{
+    birth::Pins,
+    cursor::{Cursor, Fault, Remainder, Step, search},
+    frame,
+    record::Item,
+    recovery::{LinkFacts, TailFacts, judge_link},
+    segment::{self, Header, HeaderFault},
+};
+
+/// A segment file as it was found.
+pub(crate) struct Found {
+    pub(crate) name: String,
+    pub(crate) sequence: u64,
+    pub(crate) file_bytes: u64,
+    pub(crate) header: Result<Header, HeaderFault>,
+}
+
+/// What the sound frames of a segment come to.
+pub(crate) struct Scan {
+    pub(crate) cursor: Cursor,
+    pub(crate) facts: TailFacts,
+    pub(crate) pins: Pins,
+    pub(crate) first: Option<Lsn>,
+    pub(crate) frames: u64,
+    pub(crate) records: u64,
+    /// Below this, everything is known to be durable.
+    pub(crate) proven: u64,
+    /// The pins that the segment begins with, and the end of the frame that states them.
+    pub(crate) opening_pins: Pins,
+    pub(crate) opening_end: u64,
+    /// The end of the last frame that holds anything.
+    pub(crate) content_end: u64,
+    /// Whether the log was closed, and nothing came after.
+    pub(crate) is_closed: bool,
+}
+
+/// All segment files in the order of their numbers, with their headers.
+pub(crate) fn survey<S: Storage>(storage: &S) -> Result<Vec<Found>, LogError> {
+    let doing = |what: &str| format!("{what} in {}", storage.describe());
+    let names = storage.list().map_err(|error| LogError::io(doing("listing segments"), error))?;
+    let mut sequences: Vec<u64> = names.iter().filter_map(|name| segment::sequence_of(name)).collect();
+    sequences.sort_unstable();
+    let mut found = Vec::with_capacity(sequences.len());
+    for sequence in sequences {
+        let name = segment::name(sequence);
+        let failed = |error| LogError::io(format!("reading {name} in {}", storage.describe()), error);
+        let file = match storage.open(&name) {
+            // Truncated since it was listed: only in a log that is open elsewhere.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other.map_err(failed)?,
+        };
+        let file_bytes = file.len().map_err(failed)?;
+        let mut bytes = vec![0; segment::HEADER_BYTES as usize];
+        let read = file.read_full_at(&mut bytes, 0).map_err(failed)?;
+        let header = Header::decode(&bytes[..read]);
+        found.push(Found { name, sequence, file_bytes, header });
+    }
+    Ok(found)
+}
+
+/// Whether each segment takes its place after the one before it.
+pub(crate) fn links(found: &[Found]) -> Vec<Result<(), HeaderFault>> {
+    let mut out = Vec::with_capacity(found.len());
+    for (at, segment) in found.iter().enumerate() {
+        let before = at.checked_sub(1).map(|before| &found[before]);
+        let header = match &segment.header {
+            Err(fault) => {
+                out.push(Err(fault.clone()));
+                continue;
+            }
+            Ok(header) => header,
+        };
+        let older = before.and_then(|before| before.header.as_ref().ok());
+        let linked = match (older, &header.predecessor) {
+            (Some(older), Some(named)) => {
+                (older.log, older.sequence, older.incarnation)
+                    == (header.log, named.sequence, named.incarnation)
+            }
+            _ => false,
+        };
+        let facts = LinkFacts {
+            header: true,
+            named: header.sequence == segment.sequence,
+            oldest: before.is_none(),
+            linked,
+            reaches: before
+                .zip(header.predecessor)
+                .is_some_and(|(before, named)| before.file_bytes >= named.end),
+        };
+        out.push(judge_link(facts).map_err(HeaderFault::Damaged));
+    }
+    out
+}
+
+/// Reads every frame of a segment up to `limit`, and what follows the last sound one.
+pub(crate) fn scan<F: File>(file: &F, header: &Header, limit: u64) -> io::Result<Scan> {
+    let mut scan = Scan::new(header);
+    let mut doubted = None;
+    loop {
+        let at = scan.cursor.offset;
+        match scan.cursor.step(file, limit)? {
+            Step::Frame(frame) => scan.take(&frame, header),
+            Step::End => break,
+            Step::Bad(fault) => {
+                if doubted == Some(at) {
+                    break;
+                }
+                let remainder = search(file, header.seed(), at, limit)?;
+                scan.facts = TailFacts { fault: Some(fault), is_born: at < header.born_end, remainder };
+                if remainder.proof.is_none() {
+                    break;
+                }
+                // In a log that is being written the frame may have come since: look once more.
+                doubted = Some(at);
+                scan.cursor.refresh();
+            }
+        }
+    }
+    Ok(scan)
+}
+
+impl Scan {
+    fn new(header: &Header) -> Self {
+        Scan {
+            cursor: Cursor::new(header.incarnation, header.base),
+            facts: CLEAN,
+            pins: Pins::new(),
+            first: None,
+            frames: 0,
+            records: 0,
+            proven: header.born_end,
+            opening_pins: Pins::new(),
+            opening_end: segment::HEADER_BYTES,
+            content_end: segment::HEADER_BYTES,
+            is_closed: false,
+        }
+    }
+
+    fn take(&mut self, frame: &frame::Header, header: &Header) {
+        self.facts = CLEAN;
+        let is_opening = frame.flags & frame::RESTATES != 0;
+        if is_opening {
+            self.pins.clear();
+        }
+        for item in self.cursor.items(frame) {
+            apply_pin(&mut self.pins, self.cursor.payload(), &item);
+        }
+        self.frames += 1;
+        self.records += u64::from(frame.records);
+        self.first = self.first.or_else(|| first_data(&self.cursor, frame));
+        self.proven = self.proven.max(frame.proven).max(header.born_end);
+        self.is_closed = frame.flags & frame::CLOSED != 0;
+        if frame.flags & frame::PROOF == 0 {
+            self.content_end = self.cursor.offset;
+        }
+        if is_opening {
+            self.opening_pins = self.pins.clone();
+            self.opening_end = self.cursor.offset;
+        }
+    }
+}
+
+const CLEAN: TailFacts =
+    TailFacts { fault: None, is_born: false, remainder: Remainder { is_zero: true, proof: None } };
+
+/// The number of the first record of the caller's in the frame that the cursor just read.
+pub(crate) fn first_data(cursor: &Cursor, frame: &frame::Header) -> Option<Lsn> {
+    cursor.items(frame).find_map(|item| match item {
+        Item::Data { lsn, .. } => Some(lsn),
+        _ => None,
+    })
+}
+
+/// Does to the pins what a record says.
+pub(crate) fn apply_pin(pins: &mut Pins, payload: &[u8], item: &Item) {
+    if let Item::Pin { key, value } = item {
+        let (key, value) = (&payload[key.clone()], &payload[value.clone()]);
+        if value.is_empty() {
+            pins.remove(key);
+        } else {
+            pins.insert(key.to_vec(), value.to_vec());
+        }
+    }
+}
+
+impl Found {
+    /// Opens the file. Not held open all along, for a log may have more segments than a process may have files.
+    pub(crate) fn open<S: Storage>(&self, storage: &S) -> Result<S::File, LogError> {
+        storage.open(&self.name).map_err(|error| self.unreadable(error))
+    }
+
+    /// Where the frames of the last segment end at the latest.
+    pub(crate) fn limit(&self, header: &Header) -> u64 {
+        header.length.min(self.file_bytes)
+    }
+
+    pub(crate) fn damage(&self, fault: HeaderFault) -> LogError {
+        match fault {
+            HeaderFault::Unsupported(version) => {
+                LogError::Unsupported { segment: self.name.clone(), version }
+            }
+            HeaderFault::Damaged(what) => {
+                let lsn = self.header.as_ref().map_or(Lsn::FIRST, |header| header.base);
+                self.damage_at(0, lsn, what)
+            }
+        }
+    }
+
+    pub(crate) fn damage_at(&self, offset: u64, lsn: Lsn, what: &str) -> LogError {
+        LogError::Corrupt { segment: self.name.clone(), offset, lsn, what: what.to_owned() }
+    }
+
+    pub(crate) fn corrupt(&self, scan: &Scan) -> LogError {
+        let what = scan.facts.fault.map_or("frames do not end where they must", Fault::what);
+        self.damage_at(scan.cursor.offset, scan.cursor.lsn, what)
+    }
+
+    pub(crate) fn unknown_frame(&self, scan: &Scan) -> LogError {
+        let (segment, offset) = (&self.name, scan.cursor.offset);
+        LogError::Invalid(format!(
+            "{segment} has at byte {offset} a frame of a later version, which this build does not read"
+        ))
+    }
+
+    pub(crate) fn unreadable(&self, error: io::Error) -> LogError {
+        LogError::io(format!("reading {}", self.name), error)
+    }
+}

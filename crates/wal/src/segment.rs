@@ -1,0 +1,199 @@
+use standpipe_log::Lsn;
+
+use crate::bytes::{u32_at, u64_at, u128_at};
+
+/// The size of the header, in bytes: frames start here.
+pub(crate) const HEADER_BYTES: u64 = 4096;
+/// The version that this build writes.
+pub(crate) const VERSION: u32 = 1;
+/// The longest segment: a frame's proven offset is 32 bits of 8 bytes each.
+pub(crate) const LENGTH_MAX: u64 = 1 << 34;
+
+const MAGIC: [u8; 8] = *b"standwal";
+const CHECKSUM_AT: usize = HEADER_BYTES as usize - 4;
+/// The tickets of this segment resolve before a sync.
+const FLAG_RELAXED: u32 = 1;
+
+/// What a segment says about itself, in its first 4 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) log: u128,
+    pub(crate) sequence: u64,
+    /// Random; every checksum of the segment depends on it, so that what an earlier use of the same blocks left behind is never read.
+    pub(crate) incarnation: u64,
+    pub(crate) base: Lsn,
+    pub(crate) length: u64,
+    /// Frames below this offset were synced before the segment got its name.
+    pub(crate) born_end: u64,
+    pub(crate) relaxed: bool,
+    pub(crate) predecessor: Option<Predecessor>,
+}
+
+/// Where the segment before ends: what lies beyond was cut and never counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Predecessor {
+    pub(crate) sequence: u64,
+    pub(crate) incarnation: u64,
+    pub(crate) end: u64,
+    pub(crate) end_lsn: Lsn,
+    pub(crate) chain: u32,
+}
+
+/// Why a header is not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderFault {
+    Damaged(&'static str),
+    Unsupported(u32),
+}
+
+impl Header {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER_BYTES as usize);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&(if self.relaxed { FLAG_RELAXED } else { 0 }).to_le_bytes());
+        out.extend_from_slice(&self.log.to_le_bytes());
+        for field in [self.sequence, self.incarnation, self.base.number(), self.length, self.born_end] {
+            out.extend_from_slice(&field.to_le_bytes());
+        }
+        if let Some(before) = &self.predecessor {
+            for field in [before.sequence, before.incarnation, before.end, before.end_lsn.number()] {
+                out.extend_from_slice(&field.to_le_bytes());
+            }
+            out.extend_from_slice(&before.chain.to_le_bytes());
+        }
+        out.resize(CHECKSUM_AT, 0);
+        let checksum = crc32c::crc32c(&out);
+        out.extend_from_slice(&checksum.to_le_bytes());
+        out
+    }
+
+    /// Reads what `encode` wrote. Every version keeps the places of magic, version and checksum, so that an unknown
+    /// version is told from damage.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
+        if bytes.len() < HEADER_BYTES as usize {
+            return Err(HeaderFault::Damaged("the file is shorter than a segment header"));
+        }
+        if bytes[..8] != MAGIC {
+            return Err(HeaderFault::Damaged("no segment header"));
+        }
+        if crc32c::crc32c(&bytes[..CHECKSUM_AT]) != u32_at(bytes, CHECKSUM_AT) {
+            return Err(HeaderFault::Damaged("the segment header's checksum is wrong"));
+        }
+        let (version, flags) = (u32_at(bytes, 8), u32_at(bytes, 12));
+        if version != VERSION || flags & !FLAG_RELAXED != 0 {
+            return Err(HeaderFault::Unsupported(version));
+        }
+        let predecessor = (u64_at(bytes, 72) != 0).then(|| Predecessor {
+            sequence: u64_at(bytes, 72),
+            incarnation: u64_at(bytes, 80),
+            end: u64_at(bytes, 88),
+            end_lsn: Lsn::new(u64_at(bytes, 96)),
+            chain: u32_at(bytes, 104),
+        });
+        let header = Header {
+            log: u128_at(bytes, 16),
+            sequence: u64_at(bytes, 32),
+            incarnation: u64_at(bytes, 40),
+            base: Lsn::new(u64_at(bytes, 48)),
+            length: u64_at(bytes, 56),
+            born_end: u64_at(bytes, 64),
+            relaxed: flags & FLAG_RELAXED != 0,
+            predecessor,
+        };
+        if header.length > LENGTH_MAX || header.born_end > header.length || header.born_end <= HEADER_BYTES {
+            return Err(HeaderFault::Damaged("the segment header's lengths make no sense"));
+        }
+        Ok(header)
+    }
+
+    /// What every checksum of the segment starts from.
+    pub(crate) fn seed(&self) -> u32 {
+        seed(self.incarnation)
+    }
+}
+
+pub(crate) fn seed(incarnation: u64) -> u32 {
+    crc32c::crc32c(&incarnation.to_le_bytes())
+}
+
+/// Up to whole pages.
+pub(crate) fn round_up(bytes: u64) -> u64 {
+    bytes.next_multiple_of(HEADER_BYTES)
+}
+
+pub(crate) fn name(sequence: u64) -> String {
+    format!("{sequence:020}.wal")
+}
+
+/// The name of a segment that is being made: it becomes a segment by being renamed, after it was synced.
+pub(crate) fn draft_name(sequence: u64) -> String {
+    format!("{sequence:020}.wal.new")
+}
+
+pub(crate) fn is_draft(name: &str) -> bool {
+    name.strip_suffix(".new").and_then(sequence_of).is_some()
+}
+
+/// The sequence number in a segment's name; `None` for every other file.
+pub(crate) fn sequence_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".wal")?;
+    if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok().filter(|sequence| *sequence > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            log: 7,
+            sequence: 3,
+            incarnation: 11,
+            base: Lsn::new(100),
+            length: 16384,
+            born_end: 4136,
+            relaxed: true,
+            predecessor: Some(Predecessor {
+                sequence: 2,
+                incarnation: 5,
+                end: 8192,
+                end_lsn: Lsn::new(99),
+                chain: 0xfeed,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_header_reads_back_and_no_flipped_bit_is_believed() {
+        let bytes = header().encode();
+        assert_eq!(Header::decode(&bytes), Ok(header()));
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 0x10;
+            assert!(matches!(Header::decode(&flipped), Err(HeaderFault::Damaged(_))), "byte {at}");
+        }
+        assert!(Header::decode(&bytes[..4095]).is_err());
+    }
+
+    #[test]
+    fn an_unknown_version_is_named() {
+        let mut bytes = header().encode();
+        bytes[8] = 9;
+        let checksum = crc32c::crc32c(&bytes[..CHECKSUM_AT]);
+        bytes[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(Header::decode(&bytes), Err(HeaderFault::Unsupported(9)));
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!(sequence_of(&name(12)), Some(12));
+        assert!(is_draft(&draft_name(12)));
+        for other in ["12.wal", "0000000000000000000x.wal", "00000000000000000000.wal", "notes.txt", ".wal"] {
+            assert_eq!(sequence_of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use standpipe_testkit::MemStorage;
+use standpipe_wal::{Entropy, Log, LogError, Lsn, Reader, Record, Settings, Ticket, Wal};
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Small segments, and nothing that depends on time.
+pub fn small() -> Settings {
+    Settings {
+        segment_bytes: 16 << 10,
+        record_bytes_max: 64 << 10,
+        size_bytes_max: 64 << 20,
+        idle_proof: None,
+        entropy: counting(1),
+        ..Settings::default()
+    }
+}
+
+/// A source that gives the same numbers in every run.
+pub fn counting(from: u64) -> Entropy {
+    let next = AtomicU64::new(from);
+    Entropy::new(move || {
+        let number = u128::from(next.fetch_add(1, Ordering::Relaxed));
+        number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+    })
+}
+
+pub fn open(disk: &MemStorage) -> Result<Wal<MemStorage>, LogError> {
+    open_with(disk, small())
+}
+
+/// Every opening draws from a source of its own, as processes do.
+pub fn open_with(disk: &MemStorage, settings: Settings) -> Result<Wal<MemStorage>, LogError> {
+    static OPENED: AtomicU64 = AtomicU64::new(1);
+    let entropy = counting(OPENED.fetch_add(1, Ordering::Relaxed) << 20);
+    Wal::open_in(disk.clone(), Settings { entropy, ..settings })
+}
+
+pub fn append<L: Log>(log: &L, payload: &[u8]) -> Result<Lsn, LogError> {
+    log.append(Record::new(&[payload]))?.wait()
+}
+
+pub fn batch<L: Log>(log: &L, payloads: &[Vec<u8>]) -> Result<Lsn, LogError> {
+    let parts: Vec<[&[u8]; 1]> = payloads.iter().map(|payload| [payload.as_slice()]).collect();
+    let records: Vec<Record<'_>> = parts.iter().map(|parts| Record::new(parts)).collect();
+    log.append_batch(&records)?.wait()
+}
+
+/// Everything readable now.
+pub fn read_all<L: Log>(log: &L) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
+    let mut reader = log.follow(log.start())?;
+    let mut out = Vec::new();
+    while let Some(entry) = reader.next(Duration::ZERO)? {
+        out.push((entry.lsn.number(), entry.payload.to_vec()));
+    }
+    Ok(out)
+}
+
+/// Bytes that differ from one number to the next.
+pub fn payload(number: u64, len: usize) -> Vec<u8> {
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut out = format!("record {number} ").into_bytes();
+    while out.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        out.push(state as u8);
+    }
+    out.truncate(len.max(1));
+    out
+}
+
+pub fn fill(log: &impl Log, numbers: std::ops::Range<u64>, len: usize) -> Vec<(u64, Vec<u8>)> {
+    numbers
+        .map(|number| {
+            let bytes = payload(number, len);
+            (append(log, &bytes).unwrap().number(), bytes)
+        })
+        .collect()
+}

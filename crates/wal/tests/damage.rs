@@ -1,0 +1,219 @@
+//! Bytes that are not what was written: reported where they matter, never shown as records.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{append, batch, counting, fill, open, open_with, payload, read_all, small};
+use standpipe_testkit::MemStorage;
+use standpipe_wal::{Durability, Log, LogError, Lsn, Settings, TailReport, Ticket, inspect, verify};
+
+const FIRST: &str = "00000000000000000001.wal";
+const SECOND: &str = "00000000000000000002.wal";
+
+type Records = Vec<(u64, Vec<u8>)>;
+type Pins = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// A closed log of two segments with pins, a batch and a gap.
+fn sample() -> (MemStorage, Records, Pins) {
+    let disk = MemStorage::new();
+    let log = open_with(&disk, Settings { segment_bytes: 8 << 10, ..small() }).unwrap();
+    log.pin(b"schema", b"a bigint, b text").unwrap().wait().unwrap();
+    let mut records = fill(&log, 0..6, 300);
+    records.extend(fill(&log, 20..22, 1200));
+    let several: Vec<_> = (10..13).map(|number| payload(number, 90)).collect();
+    let last = batch(&log, &several).unwrap().number();
+    records.extend((last - 2..).zip(several));
+    log.advance_to(Lsn::new(100)).unwrap();
+    records.extend(fill(&log, 30..33, 120));
+    log.close().unwrap();
+    assert_eq!(disk.names(), [FIRST, SECOND]);
+    (disk, records, log.pinned())
+}
+
+/// The bytes up to the last one that was written.
+fn used(disk: &MemStorage, name: &str) -> usize {
+    disk.contents(name).unwrap().iter().rposition(|byte| *byte != 0).unwrap() + 1
+}
+
+/// Opens and reads a damaged log: whether the damage was reported. Panics when anything wrong is shown.
+fn reported(disk: &MemStorage, records: &Records, pins: &[(Vec<u8>, Vec<u8>)], what: &str) -> bool {
+    let log = match open(disk) {
+        Ok(log) => log,
+        Err(LogError::Corrupt { .. }) => return true,
+        Err(error) => panic!("{what}: {error}"),
+    };
+    match read_all(&log) {
+        Err(LogError::Corrupt { .. }) => true,
+        Err(error) => panic!("{what}: {error}"),
+        Ok(left) => {
+            assert!(left == *records && log.pinned() == pins, "{what}: {} records", left.len());
+            false
+        }
+    }
+}
+
+#[test]
+fn l4_every_flipped_byte_is_reported_or_harmless() {
+    let (disk, records, pins) = sample();
+    let (mut corrupt, mut harmless) = (0, Vec::new());
+    for name in [FIRST, SECOND] {
+        let contents = disk.contents(name).unwrap();
+        let end = used(&disk, name);
+        // Every byte that was written, and some of those that were not.
+        for at in (0..end).chain((end..contents.len()).step_by(61)) {
+            let image = disk.process_killed();
+            image.damage(name, at as u64, &[contents[at] ^ 0x41]);
+            let beside = verify(&image).map(|found| found.is_sound());
+            let was_reported = reported(&image, &records, &pins, &format!("{name} byte {at}"));
+            assert_eq!(beside.unwrap(), !was_reported, "verify and open differ on {name} byte {at}");
+            if was_reported {
+                corrupt += 1;
+            } else {
+                harmless.push((name, at));
+            }
+        }
+    }
+    let written = used(&disk, FIRST) + used(&disk, SECOND);
+    println!("bytes written {written}, flips reported {corrupt}, harmless {}", harmless.len());
+    // Below the proof that closing wrote only padding (7 bytes a frame at most) may be harmless.
+    let proof = used(&disk, SECOND) - 32;
+    let below =
+        harmless.iter().filter(|(name, at)| *name == FIRST && *at < used(&disk, FIRST) || *at < proof);
+    assert!(below.count() < 7 * 24 && corrupt > written - 7 * 24 - 40, "{corrupt} of {written}");
+}
+
+#[test]
+fn l4_is_found_when_the_proof_is_missing() {
+    // What the proof frame is for: without it the last record is taken for a torn tail.
+    let (disk, records, _) = sample();
+    let end = used(&disk, SECOND) as u64;
+    disk.damage(SECOND, end - 32, &[0; 32]);
+    disk.damage(SECOND, end - 60, &[0xff]);
+    let log = open(&disk).unwrap();
+    assert!(log.recovery().torn_tail.is_some());
+    assert_eq!(read_all(&log).unwrap(), records[..records.len() - 1]);
+}
+
+#[test]
+fn l5_frames_of_another_incarnation_are_never_read() {
+    let (disk, records, pins) = sample();
+    let old = disk.contents(FIRST).unwrap();
+    let end = used(&disk, SECOND).next_multiple_of(8) as u64;
+    // As if the blocks of the first segment had been used again.
+    disk.damage(SECOND, end, &old[4096..4096 + 2000]);
+    assert!(!reported(&disk, &records, &pins, "old frames"));
+}
+
+#[test]
+fn l14_hostile_lengths_open_in_bounded_memory() {
+    let (disk, records, pins) = sample();
+    let contents = disk.contents(SECOND).unwrap();
+    let frames =
+        contents.windows(2).enumerate().skip(4096).step_by(8).filter(|(_, bytes)| *bytes == [0xa3, 0xf7]);
+    let places: Vec<usize> = frames.map(|(at, _)| at).collect();
+    assert!(places.len() > 4);
+    for at in places {
+        for length in [u32::MAX, u32::MAX - 31, 1 << 31, 1 << 30, 1 << 26, 20_000] {
+            for field in [8, 12] {
+                let image = disk.process_killed();
+                image.damage(SECOND, (at + field) as u64, &length.to_le_bytes());
+                reported(&image, &records, &pins, &format!("length {length} at {at}"));
+                let most = image.trace().iter().map(|call| call.len).max().unwrap();
+                assert!(most <= 64 << 10, "asked for {most} bytes of a file of 8 KiB");
+            }
+        }
+    }
+}
+
+#[test]
+fn l16_the_proof_does_not_depend_on_settings() {
+    let levels =
+        [Durability::Group, Durability::Sync, Durability::Os, Durability::Periodic(common::PATIENCE)];
+    for durability in levels {
+        for idle_proof in [None, Some(common::PATIENCE)] {
+            let disk = MemStorage::new();
+            let log = open_with(&disk, Settings { durability, idle_proof, ..small() }).unwrap();
+            append(&log, b"the only record there is").unwrap();
+            log.close().unwrap();
+            drop(log);
+            let contents = disk.contents(FIRST).unwrap();
+            let at = contents.windows(4).position(|bytes| bytes == b"only").unwrap();
+            disk.damage(FIRST, at as u64, b"0");
+            assert!(matches!(open(&disk), Err(LogError::Corrupt { lsn, .. }) if lsn == Lsn::FIRST));
+        }
+    }
+}
+
+#[test]
+fn an_idle_log_proves_what_it_holds() {
+    let disk = MemStorage::new();
+    let idle = std::time::Duration::from_millis(1);
+    let log = open_with(&disk, Settings { idle_proof: Some(idle), ..small() }).unwrap();
+    append(&log, b"the only record there is").unwrap();
+    let deadline = std::time::Instant::now() + common::PATIENCE;
+    while inspect(&disk).unwrap().segments[0].frames < 3 {
+        assert!(std::time::Instant::now() < deadline, "no proof was written");
+        std::thread::yield_now();
+    }
+    let killed = disk.process_killed();
+    let contents = killed.contents(FIRST).unwrap();
+    let at = contents.windows(4).position(|bytes| bytes == b"only").unwrap();
+    killed.damage(FIRST, at as u64, b"0");
+    assert!(matches!(open(&killed), Err(LogError::Corrupt { .. })));
+}
+
+#[test]
+fn missing_and_misplaced_segments_are_named() {
+    let disk = MemStorage::new();
+    let log = open(&disk).unwrap();
+    fill(&log, 0..20, 3000);
+    log.close().unwrap();
+    drop(log);
+    let third = "00000000000000000003.wal";
+    let contents = disk.contents(third).unwrap();
+    let names = |image: &MemStorage| match open(image) {
+        Err(LogError::Corrupt { segment, .. }) => segment,
+        other => panic!("{other:?}"),
+    };
+    let gap = disk.process_killed();
+    standpipe_log::Storage::remove(&gap, third).unwrap();
+    assert_eq!(names(&gap), "00000000000000000004.wal");
+    let swapped = disk.process_killed();
+    swapped.damage(SECOND, 0, &contents);
+    assert_eq!(names(&swapped), SECOND);
+    let short = disk.process_killed();
+    short.shorten(SECOND, 9000);
+    assert_eq!(names(&short), third);
+    let blank = disk.process_killed();
+    blank.damage(disk.names().last().unwrap(), 0, &[0; 4096]);
+    assert_eq!(names(&blank), *disk.names().last().unwrap());
+    // The oldest may go: that is what truncation does.
+    let truncated = disk.process_killed();
+    standpipe_log::Storage::remove(&truncated, FIRST).unwrap();
+    let log = open(&truncated).unwrap();
+    assert!(log.start() > Lsn::FIRST);
+    assert!(matches!(log.follow(Lsn::FIRST), Err(LogError::Truncated { .. })));
+}
+
+#[test]
+fn inspection_describes_a_live_and_a_closed_log() {
+    let disk = MemStorage::new();
+    let log = open_with(&disk, Settings { entropy: counting(9), ..small() }).unwrap();
+    log.pin(b"key", b"value").unwrap().wait().unwrap();
+    fill(&log, 0..9, 3000);
+    let live = inspect(&disk).unwrap();
+    assert_eq!((live.id, live.tail, live.pins), (Some(log.identity()), TailReport::Open, 1));
+    assert_eq!((live.start, live.end), (Some(Lsn::FIRST), Some(Lsn::new(10))));
+    assert_eq!(live.segments.len(), 3);
+    assert!(live.segments[0].is_sealed && !live.segments[2].is_sealed);
+    assert_eq!(live.segments.iter().map(|segment| segment.allocated_bytes).sum::<u64>(), log.size_bytes());
+    log.close().unwrap();
+    let closed = verify(&disk).unwrap();
+    assert!(closed.is_sound());
+    assert_eq!(closed.inspection.tail, TailReport::Closed);
+    disk.damage(SECOND, 6000, &[0xff; 4]);
+    let damaged = verify(&disk).unwrap();
+    assert!(!damaged.is_sound());
+    let place = &damaged.inspection.damage[0];
+    assert_eq!((place.segment.as_str(), place.lsn), (SECOND, Lsn::new(5)), "{place:?}");
+}

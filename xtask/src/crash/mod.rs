@@ -1,0 +1,151 @@
+//! Kills the real command with SIGKILL at seeded moments, runs it again until it completes, and compares the table with the
+//! source, row by row.
+
+mod child;
+mod compare;
+mod source;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+
+use crate::{Outcome, data, stage::cargo};
+use child::{Ended, Load};
+use source::Source;
+
+/// The arguments of `crash`.
+#[derive(Args, Clone)]
+pub(crate) struct CrashArgs {
+    /// The database
+    #[arg(long, default_value = "sqlite")]
+    target: String,
+    /// How many times to kill
+    #[arg(long, default_value_t = 100)]
+    kills: u32,
+    /// Chooses the moments
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Feed through standard input and the log, from the number that the next run prints
+    #[arg(long)]
+    stdin: bool,
+}
+
+impl CrashArgs {
+    pub(crate) fn ci(stdin: bool) -> Self {
+        CrashArgs { target: "sqlite".into(), kills: 25, seed: 1, stdin }
+    }
+
+    pub(crate) fn long(stdin: bool, seed: u64) -> Self {
+        CrashArgs { target: "sqlite".into(), kills: 250, seed, stdin }
+    }
+}
+
+/// What all loads came to.
+#[derive(Default)]
+struct Totals {
+    kills: u32,
+    loads: u32,
+    rows: u64,
+    lost: u64,
+    duplicated: u64,
+    reordered: u64,
+}
+
+pub(crate) fn run(args: &CrashArgs) -> Outcome {
+    if args.target != "sqlite" {
+        return Err(format!("{}: this version knows the target sqlite only", args.target));
+    }
+    cargo(&["build", "--release", "--quiet", "--package", "standpipe-cli"])?;
+    let scratch = data::scratch(if args.stdin { "crash-stdin" } else { "crash-file" })?;
+    let (path, whole) = data::flights(&scratch)?;
+    let source = Source::read(&path)?;
+    println!(
+        "{} rows of {}{}",
+        source.records.len(),
+        path.file_name().unwrap_or_default().to_string_lossy(),
+        if whole { "" } else { " (the sample: the whole data set is not beside the project)" }
+    );
+    let binary = data::target_dir().join("release/standpipe");
+    let mut totals = Totals::default();
+    let mut dice = Dice(args.seed);
+    while totals.kills < args.kills {
+        let load = Load::new(&binary, &scratch.join(format!("load-{}", totals.loads)), &path, args.stdin)?;
+        one_load(&load, &source, args, &mut dice, &mut totals)?;
+        load.remove()?;
+    }
+    let Totals { kills, loads, rows, lost, duplicated, reordered } = totals;
+    println!("loads {loads}, rows out of order {reordered}");
+    println!("kills {kills}, rows {rows}, lost {lost}, duplicated {duplicated}");
+    if lost + duplicated + reordered > 0 { Err("the table is not the source".into()) } else { Ok(()) }
+}
+
+/// Kills one load several times, lets it complete, and compares.
+fn one_load(load: &Load, source: &Source, args: &CrashArgs, dice: &mut Dice, totals: &mut Totals) -> Outcome {
+    let planned = 1 + dice.below(8) as u32;
+    let planned = planned.min(args.kills - totals.kills);
+    let mut killed = 0;
+    let mut moments = Vec::new();
+    // A whole load takes about this long here; moments are drawn from all of it.
+    let whole = load.typical_duration();
+    loop {
+        let moment = (killed < planned).then(|| whole.mul_f64(dice.share()));
+        let began = Instant::now();
+        match load.run(source, moment)? {
+            Ended::Killed => {
+                killed += 1;
+                totals.kills += 1;
+                moments.push(format!("{} ms", began.elapsed().as_millis()));
+            }
+            Ended::Completed => break,
+        }
+        if began.elapsed() > Duration::from_secs(120) {
+            return Err("a load took more than two minutes".into());
+        }
+    }
+    let result = compare::table(&load.database(), "flights", source)?;
+    totals.loads += 1;
+    totals.rows += result.rows;
+    totals.lost += result.lost;
+    totals.duplicated += result.duplicated;
+    totals.reordered += result.reordered;
+    println!(
+        "load {}: killed at {}; {} rows, lost {}, duplicated {}",
+        totals.loads,
+        if moments.is_empty() { "no time".to_owned() } else { moments.join(", ") },
+        result.rows,
+        result.lost,
+        result.duplicated
+    );
+    Ok(())
+}
+
+/// splitmix64: moments that can be drawn again.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    /// Between 0 and 1.
+    fn share(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// Where a path is, for messages.
+fn named(path: &Path) -> impl Fn(std::io::Error) -> String {
+    let path: PathBuf = path.to_owned();
+    move |error| format!("{}: {error}", path.display())
+}

@@ -1,0 +1,78 @@
+use clap::Args;
+
+use crate::{
+    Outcome, crash,
+    stage::{Stages, cargo, command, is_there},
+    tidy,
+};
+
+/// The arguments of `test`.
+#[derive(Args)]
+pub(crate) struct TestArgs {
+    /// Only the stages whose name holds this word
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// Every stage that a change must pass, each with a stated budget in seconds (2 cores, nothing built before: the first
+/// stages carry the build).
+pub(crate) fn run(args: &TestArgs) -> Outcome {
+    let mut stages = Stages::default();
+    let wanted = |name: &str| args.only.as_deref().is_none_or(|word| name.contains(word));
+    let mut stage = |name: &str, budget_s: u64, work: &dyn Fn() -> Outcome| {
+        if wanted(name) {
+            stages.run(name, budget_s, work);
+        }
+    };
+    stage("format", 10, &|| cargo(&["fmt", "--all", "--check"]));
+    stage("tidy", 10, &tidy::run);
+    stage("clippy", 300, &|| {
+        cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
+    });
+    stage("docs", 180, &|| {
+        command("cargo", &["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "--deny warnings")])
+    });
+    stage("tests", 900, &|| cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
+    stage("doc tests", 180, &|| cargo(&["test", "--workspace", "--doc", "--quiet"]));
+    stage("features", 120, &features);
+    stage("packages", 60, &packages);
+    stage("crash: file, 25 kills", 300, &|| crash::run(&crash::CrashArgs::ci(false)));
+    stage("crash: stdin, 25 kills", 300, &|| crash::run(&crash::CrashArgs::ci(true)));
+    if wanted("licences") {
+        licences(&mut stages);
+    }
+    stages.finish()
+}
+
+/// Each crate builds alone, as it is picked alone, and the facade with each feature alone.
+fn features() -> Outcome {
+    for crate_name in ["log", "core", "wal", "buffer", "pool", "row", "sink", "sqlite", "testkit"] {
+        cargo(&["check", "--quiet", "--package", &format!("standpipe-{crate_name}")])?;
+    }
+    cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features"])?;
+    cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features", "--features", "wal"])?;
+    cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features", "--features", "sqlite"])
+}
+
+/// Every crate that is published packages: its files are whole, and its manifest says what a registry wants.
+fn packages() -> Outcome {
+    cargo(&[
+        "package",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--exclude",
+        "standpipe-benches",
+        "--no-verify",
+        "--allow-dirty",
+        "--quiet",
+    ])
+}
+
+fn licences(stages: &mut Stages) {
+    if is_there("cargo-deny", "--version") {
+        stages.run("licences", 60, || command("cargo-deny", &["check", "--hide-inclusion-graph", "bans", "licenses", "sources"], &[]));
+    } else {
+        stages.skip("licences", "cargo-deny is not installed; `cargo install cargo-deny` takes about ten minutes", false);
+    }
+}
