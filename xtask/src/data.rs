@@ -20,7 +20,9 @@ pub(crate) fn target_dir() -> PathBuf {
 pub(crate) fn scratch(name: &str) -> Result<PathBuf, String> {
     let dir = target_dir().join(name);
     match fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(format!("{}: {error}", dir.display())),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(format!("{}: {error}", dir.display()));
+        }
         _ => {}
     }
     fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;

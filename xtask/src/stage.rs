@@ -52,9 +52,15 @@ impl Stages {
                 (Ok(()), false) if done.took > done.budget => "passed, over its budget",
                 (Ok(()), false) => "passed",
             };
-            println!("{:<34} {:>8.1} {:>8}  {result}", done.name, done.took.as_secs_f64(), done.budget.as_secs());
+            println!(
+                "{:<34} {:>8.1} {:>8}  {result}",
+                done.name,
+                done.took.as_secs_f64(),
+                done.budget.as_secs()
+            );
         }
-        let failed: Vec<_> = self.done.iter().filter(|done| done.result.is_err()).map(|d| d.name.as_str()).collect();
+        let failed: Vec<_> =
+            self.done.iter().filter(|done| done.result.is_err()).map(|d| d.name.as_str()).collect();
         let skipped = self.done.iter().filter(|done| done.skipped).count();
         println!(
             "stages: {} passed, {} failed, {skipped} skipped",

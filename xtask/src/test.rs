@@ -30,7 +30,11 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
         cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
     });
     stage("docs", 180, &|| {
-        command("cargo", &["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "--deny warnings")])
+        command(
+            "cargo",
+            &["doc", "--workspace", "--no-deps", "--quiet"],
+            &[("RUSTDOCFLAGS", "--deny warnings")],
+        )
     });
     stage("tests", 900, &|| cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
     stage("doc tests", 180, &|| cargo(&["test", "--workspace", "--doc", "--quiet"]));
@@ -71,8 +75,14 @@ fn packages() -> Outcome {
 
 fn licences(stages: &mut Stages) {
     if is_there("cargo-deny", "--version") {
-        stages.run("licences", 60, || command("cargo-deny", &["check", "--hide-inclusion-graph", "bans", "licenses", "sources"], &[]));
+        stages.run("licences", 60, || {
+            command("cargo-deny", &["check", "--hide-inclusion-graph", "bans", "licenses", "sources"], &[])
+        });
     } else {
-        stages.skip("licences", "cargo-deny is not installed; `cargo install cargo-deny` takes about ten minutes", false);
+        stages.skip(
+            "licences",
+            "cargo-deny is not installed; `cargo install cargo-deny` takes about ten minutes",
+            false,
+        );
     }
 }

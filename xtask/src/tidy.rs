@@ -69,7 +69,8 @@ fn arrows() -> Result<Vec<String>, String> {
         .current_dir(data::root())
         .output()
         .map_err(|error| format!("cargo metadata: {error}"))?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))?;
     let allowed: BTreeMap<_, _> = ARROWS.iter().copied().collect();
     let mut faults = Vec::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
@@ -98,7 +99,8 @@ fn arrows() -> Result<Vec<String>, String> {
 fn sources() -> Result<Vec<(String, String)>, String> {
     let root = data::root();
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["crates", "xtask", "benches", "fuzz"].iter().map(|name| root.join(name)).collect();
+    let mut folders: Vec<PathBuf> =
+        ["crates", "xtask", "benches", "fuzz"].iter().map(|name| root.join(name)).collect();
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries {
@@ -106,7 +108,8 @@ fn sources() -> Result<Vec<(String, String)>, String> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let text =
+                    fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
                 found.push((shown(&root, &path), text));
             }
         }

@@ -39,12 +39,6 @@ impl Load {
         fs::remove_dir_all(&self.dir).map_err(named(&self.dir))
     }
 
-    /// From which kills are drawn: about as long as an undisturbed run.
-    pub(crate) fn typical_duration(&self) -> Duration {
-        let bytes = fs::metadata(&self.input).map_or(0, |metadata| metadata.len());
-        Duration::from_millis(60) + Duration::from_micros(bytes / 50)
-    }
-
     /// Starts the command, kills it after `moment` if one is given, and tells how it ended.
     pub(crate) fn run(&self, source: &Source, moment: Option<Duration>) -> Result<Ended, String> {
         let mut command = Command::new(&self.binary);
@@ -162,5 +156,9 @@ fn listen(child: &mut Child) -> Said {
             }
         });
     }
-    Said { acknowledged: std::sync::Mutex::new(acknowledged), number: std::sync::Mutex::new(Some(number)), lines }
+    Said {
+        acknowledged: std::sync::Mutex::new(acknowledged),
+        number: std::sync::Mutex::new(Some(number)),
+        lines,
+    }
 }

@@ -16,8 +16,10 @@ pub(crate) struct Difference {
 /// Compares a table with the source, row by row: each record once, in the source's order.
 pub(crate) fn table(database: &Path, table: &str, source: &Source) -> Result<Difference, String> {
     let failed = |error: rusqlite::Error| format!("{}: {error}", database.display());
-    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-    let mut statement = connection.prepare(&format!("SELECT * FROM {table} ORDER BY rowid")).map_err(failed)?;
+    let connection =
+        Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+    let mut statement =
+        connection.prepare(&format!("SELECT * FROM {table} ORDER BY rowid")).map_err(failed)?;
     let columns = statement.column_count();
     let mut expected: HashMap<Vec<String>, u64> = HashMap::new();
     let mut in_order = Vec::with_capacity(source.records.len());
@@ -29,8 +31,10 @@ pub(crate) fn table(database: &Path, table: &str, source: &Source) -> Result<Dif
     let mut difference = Difference::default();
     let mut rows = statement.query([]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
-        let fields: Vec<String> =
-            (0..columns).map(|index| row.get_ref(index).map(shown)).collect::<Result<_, _>>().map_err(failed)?;
+        let fields: Vec<String> = (0..columns)
+            .map(|index| row.get_ref(index).map(shown))
+            .collect::<Result<_, _>>()
+            .map_err(failed)?;
         if in_order.get(difference.rows as usize) != Some(&fields) {
             difference.reordered += 1;
         }
@@ -48,7 +52,9 @@ pub(crate) fn table(database: &Path, table: &str, source: &Source) -> Result<Dif
 /// A field of the source as it should be in the table: `517.0` is the number 517.
 fn canonical(field: &str) -> String {
     match field.strip_suffix(".0") {
-        Some(whole) if !whole.is_empty() && whole.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit()) => {
+        Some(whole)
+            if !whole.is_empty() && whole.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit()) =>
+        {
             whole.to_owned()
         }
         _ => field.to_owned(),

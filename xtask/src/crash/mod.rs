@@ -69,11 +69,13 @@ pub(crate) fn run(args: &CrashArgs) -> Outcome {
         if whole { "" } else { " (the sample: the whole data set is not beside the project)" }
     );
     let binary = data::target_dir().join("release/standpipe");
+    let whole = undisturbed(&binary, &scratch, &path, &source, args.stdin)?;
+    println!("an undisturbed load takes {} ms; moments are drawn from that", whole.as_millis());
     let mut totals = Totals::default();
     let mut dice = Dice(args.seed);
     while totals.kills < args.kills {
         let load = Load::new(&binary, &scratch.join(format!("load-{}", totals.loads)), &path, args.stdin)?;
-        one_load(&load, &source, args, &mut dice, &mut totals)?;
+        one_load(&load, &source, args, whole, &mut dice, &mut totals)?;
         load.remove()?;
     }
     let Totals { kills, loads, rows, lost, duplicated, reordered } = totals;
@@ -82,14 +84,39 @@ pub(crate) fn run(args: &CrashArgs) -> Outcome {
     if lost + duplicated + reordered > 0 { Err("the table is not the source".into()) } else { Ok(()) }
 }
 
+/// How long a load takes that nobody kills. Its table is compared too.
+fn undisturbed(
+    binary: &Path,
+    scratch: &Path,
+    path: &Path,
+    source: &Source,
+    stdin: bool,
+) -> Result<Duration, String> {
+    let load = Load::new(binary, &scratch.join("undisturbed"), path, stdin)?;
+    let began = Instant::now();
+    load.run(source, None)?;
+    let took = began.elapsed();
+    let result = compare::table(&load.database(), "flights", source)?;
+    load.remove()?;
+    if result.lost + result.duplicated + result.reordered > 0 || result.rows != source.records.len() as u64 {
+        return Err("an undisturbed load is not the source".into());
+    }
+    Ok(took)
+}
+
 /// Kills one load several times, lets it complete, and compares.
-fn one_load(load: &Load, source: &Source, args: &CrashArgs, dice: &mut Dice, totals: &mut Totals) -> Outcome {
+fn one_load(
+    load: &Load,
+    source: &Source,
+    args: &CrashArgs,
+    whole: Duration,
+    dice: &mut Dice,
+    totals: &mut Totals,
+) -> Outcome {
     let planned = 1 + dice.below(8) as u32;
     let planned = planned.min(args.kills - totals.kills);
     let mut killed = 0;
     let mut moments = Vec::new();
-    // A whole load takes about this long here; moments are drawn from all of it.
-    let whole = load.typical_duration();
     loop {
         let moment = (killed < planned).then(|| whole.mul_f64(dice.share()));
         let began = Instant::now();
