@@ -65,8 +65,6 @@ fn packages() -> Outcome {
         "--workspace",
         "--exclude",
         "xtask",
-        "--exclude",
-        "standpipe-benches",
         "--no-verify",
         "--allow-dirty",
         "--quiet",
