@@ -1,7 +1,8 @@
 use standpipe_core::{Error, Schema};
 
 use crate::builder::BlockBuilder;
-use crate::csv::{CsvEntry, CsvRecord, CsvSettings};
+use crate::csv::{CsvEntry, CsvSettings};
+use crate::csv_record::CsvRecord;
 use crate::error::RowError;
 
 /// Writes CSV records into a builder: one field of the file for each column of the schema.

@@ -3,7 +3,8 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 use standpipe_core::{Column, Error, Schema, Type};
 
-use crate::csv::{CsvRecord, CsvSettings};
+use crate::csv::CsvSettings;
+use crate::csv_record::CsvRecord;
 use crate::error::RowError;
 use crate::json_encode::for_each_field;
 use crate::{number, time};

@@ -5,6 +5,7 @@ mod builder;
 mod codec;
 mod csv;
 mod csv_encode;
+mod csv_record;
 mod error;
 mod feed;
 mod infer;
@@ -25,8 +26,9 @@ mod write;
 
 pub use builder::{BlockBuilder, NonFinite};
 pub use codec::{decode, encode_header};
-pub use csv::{CsvEntry, CsvRecord, CsvRows, CsvSettings};
+pub use csv::{CsvEntry, CsvRows, CsvSettings};
 pub use csv_encode::CsvEncoder;
+pub use csv_record::CsvRecord;
 pub use error::RowError;
 pub use feed::{Position, Refused};
 pub use infer::Inference;

@@ -22,17 +22,40 @@ fn main() {
     let span = Duration::from_secs_f64(seconds);
     let place = tempfile::tempdir_in(place).unwrap();
 
-    let blocking = blocking(&place.path().join("blocking"), span);
-    println!("1 blocking writer    {blocking:>9.0}/s");
-    for (name, threads) in [("current_thread", 0), ("multi_thread(2)", 2)] {
-        let one = rate(&place.path().join(format!("{name}-1")), threads, 1, span);
-        let eight = rate(&place.path().join(format!("{name}-8")), threads, 8, span);
-        let many = rate(&place.path().join(format!("{name}-64")), threads, 64, span);
+    // In turns, so that a moment in which the disk or the machine is busy with something else hits all alike.
+    let (mut blocked, mut asynchronous) = (Vec::new(), vec![Vec::new(); 6]);
+    for round in 0..ROUNDS {
+        let dir = |name: &str| place.path().join(format!("{name}-{round}"));
+        blocked.push(blocking(&dir("blocking"), span / ROUNDS));
+        for (at, (threads, writers)) in CASES.into_iter().enumerate() {
+            asynchronous[at].push(rate(
+                &dir(&format!("{threads}-{writers}")),
+                threads,
+                writers,
+                span / ROUNDS,
+            ));
+        }
+    }
+    println!("medians of {ROUNDS} rounds, 256 B records, durable appends a second");
+    println!("1 blocking writer {:.0}", median(&mut blocked));
+    let medians: Vec<f64> = asynchronous.iter_mut().map(|rates| median(rates)).collect();
+    for (name, rates) in ["current_thread", "multi_thread(2)"].into_iter().zip(medians.chunks(3)) {
+        let ratio = rates[2] / rates[0];
         println!(
-            "{name}: 1 async writer {one:.0}/s, 8 {eight:.0}/s, 64 {many:.0}/s, ratio {:.1}",
-            many / one
+            "{name}: 1 async writer {:.0}, 8 {:.0}, 64 {:.0}, ratio {ratio:.1}",
+            rates[0], rates[1], rates[2]
         );
     }
+}
+
+const ROUNDS: u32 = 7;
+
+/// Worker threads (0: the current thread) and writers.
+const CASES: [(usize, usize); 6] = [(0, 1), (0, 8), (0, 64), (2, 1), (2, 8), (2, 64)];
+
+fn median(rates: &mut [f64]) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
 }
 
 fn settings() -> Settings {

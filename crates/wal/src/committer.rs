@@ -248,6 +248,11 @@ impl<S: Storage> Committer<S> {
         };
         let storage = &self.shared.storage;
         self.active = Draft::create(storage, header, &self.pins)?.publish(storage)?;
+        // A directory sync that failed for a truncation may have taken this segment's name with it, and ours then
+        // says `Ok`.
+        if let Some(why) = &*lock(&self.shared.truncation) {
+            return Err(Stillborn::Failed(why.clone()));
+        }
         self.is_sealed = false;
         self.shared.extent.rotate(seal, self.active.entry(), self.active.offset);
         lock(&self.shared.queue).space.taken += length;

@@ -1,3 +1,5 @@
+use std::io;
+
 use standpipe_log::{LogError, LogId, Lsn, Storage};
 
 use crate::{
@@ -6,6 +8,9 @@ use crate::{
     scan::{Found, Scan, links, scan, survey},
     segment::{Header, HeaderFault, VERSION},
 };
+
+/// How often a log that is truncated meanwhile is looked at anew.
+const TRIES_MAX: u32 = 8;
 
 /// What is in a log's directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,6 +111,21 @@ impl Verification {
 /// # Errors
 /// [`LogError::Io`]; [`LogError::Unsupported`] where a segment is of a later version.
 pub fn inspect<S: Storage>(storage: &S) -> Result<Inspection, LogError> {
+    let mut tries = 0;
+    loop {
+        match look(storage) {
+            // A segment was truncated away after it was listed: take another picture.
+            Err(LogError::Io { error, .. })
+                if error.kind() == io::ErrorKind::NotFound && tries < TRIES_MAX =>
+            {
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn look<S: Storage>(storage: &S) -> Result<Inspection, LogError> {
     let found = survey(storage)?;
     let links = links(&found);
     let mut out = Inspection::default();

@@ -48,11 +48,7 @@ pub(crate) fn survey<S: Storage>(storage: &S) -> Result<Vec<Found>, LogError> {
     for sequence in sequences {
         let name = segment::name(sequence);
         let failed = |error| LogError::io(format!("reading {name} in {}", storage.describe()), error);
-        let file = match storage.open(&name) {
-            // Truncated since it was listed: only in a log that is open elsewhere.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            other => other.map_err(failed)?,
-        };
+        let file = storage.open(&name).map_err(failed)?;
         let file_bytes = file.len().map_err(failed)?;
         let mut bytes = vec![0; segment::HEADER_BYTES as usize];
         let read = file.read_full_at(&mut bytes, 0).map_err(failed)?;

@@ -217,3 +217,21 @@ fn inspection_describes_a_live_and_a_closed_log() {
     let place = &damaged.inspection.damage[0];
     assert_eq!((place.segment.as_str(), place.lsn), (SECOND, Lsn::new(5)), "{place:?}");
 }
+
+#[test]
+fn a_frame_in_the_place_of_another_is_reported() {
+    let disk = MemStorage::new();
+    let log = open_with(&disk, Settings { durability: Durability::Os, ..small() }).unwrap();
+    for key in ["pin 1", "pin 2", "pin 3"] {
+        log.pin(key.as_bytes(), b"value").unwrap().wait().unwrap();
+    }
+    let pins = log.pinned();
+    log.close().unwrap();
+    drop(log);
+    // Whole, of this segment, with numbers and a proven point that fit: only the chain tells that one is missing.
+    let contents = disk.contents(FIRST).unwrap();
+    let place = |key: &[u8]| contents.windows(key.len()).position(|bytes| bytes == key).unwrap() - 44;
+    let (first, second) = (place(b"pin 1"), place(b"pin 2"));
+    disk.damage(FIRST, first as u64, &contents[second..second + (second - first)]);
+    assert!(reported(&disk, &Vec::new(), &pins, "a misplaced frame"));
+}

@@ -380,7 +380,7 @@ fn every_call_may_fail_and_nothing_acknowledged_is_lost() {
 }
 
 #[test]
-fn a_removal_whose_sync_failed_stops_truncation() {
+fn a_removal_whose_sync_failed_stops_truncation_and_rotation() {
     let disk = MemStorage::new();
     let log = open(&disk).unwrap();
     fill(&log, 0..20, 3000);
@@ -392,7 +392,9 @@ fn a_removal_whose_sync_failed_stops_truncation() {
         "whether it is gone is not known"
     );
     assert_eq!(disk.names(), names);
-    fill(&log, 20..22, 3000);
+    // Nor whether the next segment's name would be.
+    let refused = (0..10).find_map(|number| append(&log, &payload(number, 3000)).err());
+    assert!(matches!(refused, Some(LogError::Poisoned { .. })), "{refused:?}");
 }
 
 #[test]
@@ -430,4 +432,18 @@ fn the_last_owner_may_be_dropped_on_the_logs_own_thread() {
         thread::yield_now();
     };
     assert_eq!(read_all(&again).unwrap(), [(1, b"kept".to_vec())]);
+}
+
+#[test]
+fn os_loses_at_most_the_last_segment() {
+    let disk = MemStorage::new();
+    let log = open_with(&disk, Settings { durability: Durability::Os, ..small() }).unwrap();
+    let written = fill(&log, 0..14, 3000);
+    let first_of_last = standpipe_wal::inspect(&disk).unwrap().segments.last().unwrap().base.number();
+    assert!(disk.names().len() > 2);
+    for (cut, image) in disk.images(20) {
+        let left = read_all(&open(&image).unwrap_or_else(|error| panic!("{cut:?}: {error}"))).unwrap();
+        assert_eq!(left[..], written[..left.len()], "{cut:?}");
+        assert!(left.len() as u64 + 1 >= first_of_last, "{cut:?} left {} of {first_of_last}", left.len());
+    }
 }

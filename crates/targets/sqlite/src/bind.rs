@@ -2,8 +2,8 @@ use rusqlite::{
     CachedStatement, ToSql,
     types::{Null, ToSqlOutput, ValueRef},
 };
-use standpipe_core::Error;
-use standpipe_row::{Tuple, Value, render_date, render_time, render_timestamp, render_uuid};
+use standpipe_core::{Error, ErrorKind, Type};
+use standpipe_row::{Field, Tuple, render_date, render_time, render_timestamp, render_uuid};
 
 use crate::worker::WorkError;
 
@@ -16,35 +16,68 @@ pub(crate) fn bind_tuple(
     scratch: &mut Vec<u8>,
 ) -> Result<usize, WorkError> {
     for field in tuple.fields() {
-        let value = field.value()?;
-        match value {
-            Value::Null => statement.raw_bind_parameter(next, Null)?,
-            Value::Bool(value) => statement.raw_bind_parameter(next, i64::from(value))?,
-            Value::Int(value) => statement.raw_bind_parameter(next, value)?,
-            Value::Float(value) => statement.raw_bind_parameter(next, value)?,
-            Value::Text(value) | Value::Json(value) => statement.raw_bind_parameter(next, value)?,
-            Value::Bytes(value) => statement.raw_bind_parameter(next, value)?,
-            rendered => {
-                scratch.clear();
-                render(rendered, scratch)?;
-                statement.raw_bind_parameter(next, Rendered(scratch))?;
-            }
-        }
+        bind_field(statement, next, field, scratch)?;
         next += 1;
     }
     Ok(next)
 }
 
-fn render(value: Value<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-    match value {
-        Value::Date(days) => render_date(days, out),
-        Value::Time(us) => render_time(us, out),
-        Value::Timestamp(us) => render_timestamp(us, false, out),
-        Value::Timestamptz(us) => render_timestamp(us, true, out),
-        Value::Uuid(uuid) => render_uuid(&uuid, out),
-        other => return Err(Error::invalid(format!("this version cannot write {other:?} to SQLite"))),
+/// Goes from the bytes to SQLite without a value in between: to make one for each field, and to take it apart again, was a
+/// third of the time of a load.
+#[inline]
+fn bind_field(
+    statement: &mut CachedStatement<'_>,
+    at: usize,
+    field: Field<'_>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), WorkError> {
+    let Some(bytes) = field.bytes else { return Ok(statement.raw_bind_parameter(at, Null)?) };
+    match field.kind {
+        Type::Int8 => statement.raw_bind_parameter(at, i64::from_be_bytes(fixed(bytes)?))?,
+        Type::Int4 => statement.raw_bind_parameter(at, i32::from_be_bytes(fixed(bytes)?))?,
+        Type::Int2 => statement.raw_bind_parameter(at, i16::from_be_bytes(fixed(bytes)?))?,
+        Type::Text | Type::Json => statement.raw_bind_parameter(at, text(bytes)?)?,
+        Type::Float8 => statement.raw_bind_parameter(at, f64::from_be_bytes(fixed(bytes)?))?,
+        Type::Float4 => statement.raw_bind_parameter(at, f64::from(f32::from_be_bytes(fixed(bytes)?)))?,
+        Type::Bytea => statement.raw_bind_parameter(at, bytes)?,
+        Type::Bool => match bytes {
+            [truth @ (0 | 1)] => statement.raw_bind_parameter(at, *truth)?,
+            _ => return Err(damaged().into()),
+        },
+        kind => {
+            scratch.clear();
+            render(kind, bytes, scratch)?;
+            statement.raw_bind_parameter(at, Rendered(scratch))?;
+        }
     }
     Ok(())
+}
+
+fn render(kind: Type, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    match kind {
+        Type::Date => render_date(i32::from_be_bytes(fixed(bytes)?), out),
+        Type::Time => render_time(i64::from_be_bytes(fixed(bytes)?), out),
+        Type::Timestamp => render_timestamp(i64::from_be_bytes(fixed(bytes)?), false, out),
+        Type::Timestamptz => render_timestamp(i64::from_be_bytes(fixed(bytes)?), true, out),
+        Type::Uuid => render_uuid(&fixed(bytes)?, out),
+        other => return Err(Error::invalid(format!("this version cannot write {other} to SQLite"))),
+    }
+    Ok(())
+}
+
+#[inline]
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Error> {
+    bytes.try_into().map_err(|_| damaged())
+}
+
+#[inline]
+fn text(bytes: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(bytes).map_err(|_| damaged())
+}
+
+#[cold]
+fn damaged() -> Error {
+    Error::new(ErrorKind::Corrupt, "the block is damaged: a field does not hold what its type says")
 }
 
 /// ASCII that a renderer made.

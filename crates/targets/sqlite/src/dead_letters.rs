@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::{
-    Row,
-    params,
+    Row, params,
     types::{ToSqlOutput, ValueRef},
 };
 use standpipe_core::{DeadLetter, Error, LaneId, StreamId, TableName};

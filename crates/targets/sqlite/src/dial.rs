@@ -1,8 +1,17 @@
-use std::{path::{Path, PathBuf}, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use standpipe_core::{Connect, Error};
 
-use crate::{ledger::LedgerSql, link::Link, registry::Registry, settings::Settings, worker::{Worker, absolute}};
+use crate::{
+    ledger::LedgerSql,
+    link::Link,
+    registry::Registry,
+    settings::Settings,
+    worker::{Worker, absolute},
+};
 
 /// Which database, and how: what every connection of a handle shares.
 pub(crate) struct Place {

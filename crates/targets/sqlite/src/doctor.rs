@@ -9,10 +9,9 @@ use standpipe_core::{Finding, FindingLevel};
 use crate::{
     dial::Place,
     error::{code_of, refused},
-    filesystem, holder,
-    ledger,
+    filesystem, holder, ledger,
     settings::{Journal, Settings, Synchronous},
-    worker::{Worker, WorkError, look_at},
+    worker::{WorkError, Worker, look_at},
 };
 use FindingLevel::{Broken, Fine, Notice};
 
@@ -20,6 +19,11 @@ use FindingLevel::{Broken, Fine, Notice};
 const CHECKED_BYTES_MAX: u64 = 1 << 30;
 /// Less free space than this is worth saying.
 const FREE_BYTES_MIN: u64 = 1 << 30;
+
+/// A look waits no longer than this for a lock.
+const LOOK_TIMEOUT_MAX: Duration = Duration::from_secs(1);
+
+type Part = fn(&Connection, &Place) -> Result<Finding, WorkError>;
 
 /// Looks through a connection of its own: the one to be examined may not even open.
 pub(crate) fn examine(place: &Place) -> Vec<Finding> {
@@ -41,8 +45,7 @@ pub(crate) fn examine(place: &Place) -> Vec<Finding> {
             return findings;
         }
     };
-    let parts: [fn(&Connection, &Place) -> Result<Finding, WorkError>; 7] =
-        [rights, version, journal, lock, integrity, streams, dead_letters];
+    let parts: [Part; 7] = [rights, version, journal, lock, integrity, streams, dead_letters];
     for part in parts {
         findings.push(part(&connection, place).unwrap_or_else(|error| {
             let error = match error {
@@ -64,7 +67,7 @@ fn open(path: &Path, settings: &Settings) -> Result<Connection, rusqlite::Error>
     // Not read-only: such a connection would leave the -wal and -shm files of a write-ahead log behind.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(settings.busy_timeout.min(Duration::from_secs(1)))?;
+    connection.busy_timeout(settings.busy_timeout.min(LOOK_TIMEOUT_MAX))?;
     connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
     Ok(connection)
 }
@@ -76,7 +79,9 @@ fn directory(directory: &Path) -> Finding {
         Err(error) => Finding::new(
             Broken,
             "directory",
-            format!("{shown}: {error}; SQLite keeps its journal beside the file and must be able to write there"),
+            format!(
+                "{shown}: {error}; SQLite keeps its journal beside the file and must be able to write there"
+            ),
         ),
     }
 }
@@ -115,13 +120,22 @@ fn journal(connection: &Connection, place: &Place) -> Result<Finding, WorkError>
     let synchronous = place.settings.synchronous;
     let is_wal = journal.eq_ignore_ascii_case("wal");
     let (level, message) = if synchronous == Synchronous::Normal {
-        (Broken, "power loss may take back the last commits, whose rows a sink's log has then let go of: use FULL")
+        (
+            Broken,
+            "power loss may take back the last commits, whose rows a sink's log has then let go of: use FULL",
+        )
     } else if is_wal {
         (Fine, "a commit survives power loss; readers and the writer do not wait for each other")
     } else if place.settings.journal == Journal::Wal {
-        (Notice, "the file is switched to a write-ahead log when it is first written to, where the file system can")
+        (
+            Notice,
+            "the file is switched to a write-ahead log when it is first written to, where the file system can",
+        )
     } else {
-        (Notice, "readers and the writer wait for each other; a commit that must wait for readers is tried again")
+        (
+            Notice,
+            "readers and the writer wait for each other; a commit that must wait for readers is tried again",
+        )
     };
     let message = format!("journal_mode {journal}, synchronous {}: {message}", synchronous.name());
     Ok(Finding::new(level, "journal", message))
@@ -130,7 +144,7 @@ fn journal(connection: &Connection, place: &Place) -> Result<Finding, WorkError>
 fn lock(connection: &Connection, place: &Place) -> Result<Finding, WorkError> {
     connection.busy_timeout(Duration::ZERO)?;
     let begun = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
-    connection.busy_timeout(place.settings.busy_timeout)?;
+    connection.busy_timeout(LOOK_TIMEOUT_MAX)?;
     match begun {
         Ok(()) => Ok(Finding::new(Fine, "lock", "nobody is writing")),
         Err(error) if code_of(&error) == Some(ErrorCode::DatabaseBusy) => {

@@ -17,10 +17,7 @@ pub(crate) fn is_row_error(error: &rusqlite::Error) -> bool {
     matches!(
         code_of(error),
         Some(
-            ErrorCode::ConstraintViolation
-                | ErrorCode::TypeMismatch
-                | ErrorCode::TooBig
-                | ErrorCode::Unknown
+            ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig | ErrorCode::Unknown
         )
     )
 }

@@ -10,13 +10,17 @@ pub(crate) fn of(path: &Path) -> Option<String> {
     // The byte that a writer locks: in the -shm file of a write-ahead log, in the database itself without one.
     const WAL_WRITE: u64 = 120;
     const RESERVED: u64 = 0x4000_0001;
+    const READS_MAX: u32 = 3;
 
-    let locks = fs::read_to_string("/proc/locks").ok()?;
     let mut shm = path.as_os_str().to_owned();
     shm.push("-shm");
     let inode = |path: &Path| fs::metadata(path).ok().map(|found| found.ino());
     let places = [(inode(Path::new(&shm)), WAL_WRITE), (inode(path), RESERVED)];
-    let pid = places.iter().find_map(|(inode, byte)| pid_of(&locks, (*inode)?, *byte))?;
+    // The list is read in pieces, and what moves between two of them may be missed.
+    let pid = (0..READS_MAX).find_map(|_| {
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        places.iter().find_map(|(inode, byte)| pid_of(&locks, (*inode)?, *byte))
+    })?;
     if pid == std::process::id() {
         return Some("another connection of this process".to_owned());
     }
@@ -39,7 +43,8 @@ pub(crate) fn of(_: &Path) -> Option<String> {
 fn pid_of(locks: &str, inode: u64, byte: u64) -> Option<u32> {
     locks.lines().find_map(|line| {
         let mut words = line.split_ascii_whitespace().skip(1);
-        let (_kind, _advisory, mode) = (words.next().filter(|kind| *kind != "->")?, words.next()?, words.next()?);
+        let (_kind, _advisory, mode) =
+            (words.next().filter(|kind| *kind != "->")?, words.next()?, words.next()?);
         let pid = words.next()?.parse::<u32>().ok().filter(|pid| *pid != 0)?;
         let found: u64 = words.next()?.rsplit(':').next()?.parse().ok()?;
         let start: u64 = words.next()?.parse().ok()?;

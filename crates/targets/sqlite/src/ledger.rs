@@ -12,7 +12,8 @@ use crate::{
 };
 
 const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
-const COLUMNS: &str = "stream, lane, lanes, epoch, position, source, source_position, complete, format, owner, updated_at";
+const COLUMNS: &str =
+    "stream, lane, lanes, epoch, position, source, source_position, complete, format, owner, updated_at";
 
 /// The statements for a ledger of one name; the same text every time, so that they stay prepared.
 pub(crate) struct LedgerSql {
@@ -48,8 +49,12 @@ impl LedgerSql {
     PRIMARY KEY (stream, lane)
 ) WITHOUT ROWID"
             ),
-            read: format!("SELECT {COLUMNS} FROM {name} WHERE ?1 IS NULL OR stream = ?1 ORDER BY stream, lane"),
-            insert: format!("INSERT INTO {name} ({COLUMNS}) VALUES (?1, ?2, ?3, 1, ?4, ?5, '', 0, ?6, ?7, {NOW})"),
+            read: format!(
+                "SELECT {COLUMNS} FROM {name} WHERE ?1 IS NULL OR stream = ?1 ORDER BY stream, lane"
+            ),
+            insert: format!(
+                "INSERT INTO {name} ({COLUMNS}) VALUES (?1, ?2, ?3, 1, ?4, ?5, '', 0, ?6, ?7, {NOW})"
+            ),
             take: format!(
                 "UPDATE {name} SET epoch = epoch + 1, owner = ?2, complete = 0, updated_at = {NOW} WHERE stream = ?1"
             ),
@@ -122,7 +127,12 @@ fn claim_in(
     Ok(Some(claims.collect()))
 }
 
-fn insert(connection: &Connection, sql: &LedgerSql, request: &ClaimRequest, lanes: u32) -> Result<(), WorkError> {
+fn insert(
+    connection: &Connection,
+    sql: &LedgerSql,
+    request: &ClaimRequest,
+    lanes: u32,
+) -> Result<(), WorkError> {
     if !exists(connection, sql)? {
         connection.execute_batch(&sql.create)?;
     }
@@ -141,7 +151,15 @@ pub(crate) fn advance(worker: &mut Worker, claim: &Claim, to: &Advance) -> Resul
         let (epoch, from, position) = (stored(claim.epoch)?, stored(claim.position)?, stored(to.position)?);
         let mut statement = worker.connection.prepare_cached(&worker.place.ledger.advance)?;
         let (stream, lane) = (claim.lane.stream.as_str(), claim.lane.lane);
-        Ok(statement.execute(params![stream, lane, epoch, from, position, to.source_position, to.complete])?)
+        Ok(statement.execute(params![
+            stream,
+            lane,
+            epoch,
+            from,
+            position,
+            to.source_position,
+            to.complete
+        ])?)
     }();
     match moved.map_err(|error| worker.explain(error, "moving the ledger's position"))? {
         1 => Ok(()),

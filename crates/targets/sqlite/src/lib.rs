@@ -10,6 +10,7 @@ mod doctor;
 mod error;
 mod filesystem;
 mod holder;
+mod identity;
 mod kind;
 mod ledger;
 mod link;

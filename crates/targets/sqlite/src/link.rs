@@ -50,7 +50,9 @@ impl Link {
                 }
                 Err(error) => answer.send(Err(error)),
             })
-            .map_err(|error| Error::retry("no thread could be started for a connection").with_source(error))?;
+            .map_err(|error| {
+                Error::retry("no thread could be started for a connection").with_source(error)
+            })?;
         opened.await.unwrap_or_else(|| Err(link.gone()))?;
         Ok(link)
     }

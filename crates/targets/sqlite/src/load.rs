@@ -12,7 +12,7 @@ use standpipe_row::{Tuple, Tuples, Value};
 use crate::{
     bind::bind_tuple,
     error::{code_name, is_row_error, said},
-    plan::Plan,
+    plan::{Look, Plan},
     worker::{WorkError, Worker},
 };
 
@@ -44,7 +44,13 @@ impl Load {
                 if block.truncate {
                     connection.execute(&format!("DELETE FROM {}", plan.table), [])?;
                 }
-                let mut writing = Writing { connection, plan: &plan, block: number, scratch: Vec::new(), rejects: &mut rejects };
+                let mut writing = Writing {
+                    connection,
+                    plan: &plan,
+                    block: number,
+                    scratch: Vec::new(),
+                    rejects: &mut rejects,
+                };
                 writing.block(block, abandoned)
             });
             let doing = format!("writing to table {}", self.destination.table);
@@ -70,8 +76,8 @@ impl Writing<'_> {
         let mut group: Vec<(u32, Tuple<'_>)> = Vec::with_capacity(self.plan.rows);
         for (row, tuple) in (0..).zip(Tuples::new(block)) {
             let tuple = tuple?;
-            if !self.plan.needs_no_look()
-                && let Some(reject) = self.look(row, tuple)?
+            if let Some(looks) = &self.plan.looks
+                && let Some(reject) = self.look(row, tuple, looks)?
             {
                 self.rejects.push(reject);
                 continue;
@@ -156,31 +162,22 @@ impl Writing<'_> {
         self.connection.prepare_cached(statement)?.execute([]).map(drop)
     }
 
-    /// What SQLite would take and keep as something else.
-    fn look(&self, row: u32, tuple: Tuple<'_>) -> Result<Option<Reject>, Error> {
-        let refused = |field: usize, code: &str, reason: &str| Reject {
-            block: self.block,
-            row,
-            column: Some(tuple.columns()[field].name.clone()),
-            code: Some(code.to_owned()),
-            reason: reason.to_owned(),
-        };
-        for (number, field) in tuple.fields().enumerate() {
-            match field.bytes {
-                None => {
-                    if let Some((_, reason)) = self.plan.never_null.iter().find(|(never, _)| *never == number) {
-                        return Ok(Some(refused(number, "SQLITE_CONSTRAINT_NOTNULL", reason)));
-                    }
-                }
-                Some(_) if self.plan.floats.contains(&number) => {
-                    if let Value::Float(value) = field.value()?
-                        && value.is_nan()
-                    {
-                        return Ok(Some(refused(number, "SQLITE_MISMATCH", "SQLite cannot keep NaN")));
-                    }
-                }
-                Some(_) => {}
-            }
+    fn look(&self, row: u32, tuple: Tuple<'_>, looks: &[Look]) -> Result<Option<Reject>, Error> {
+        for (number, (field, look)) in tuple.fields().zip(looks).enumerate() {
+            let (code, reason) = match field.bytes {
+                None => match look.null {
+                    Some(reason) => ("SQLITE_CONSTRAINT_NOTNULL", reason),
+                    None => continue,
+                },
+                Some(_) if look.is_float => match field.value()? {
+                    Value::Float(value) if value.is_nan() => ("SQLITE_MISMATCH", "SQLite cannot keep NaN"),
+                    _ => continue,
+                },
+                Some(_) => continue,
+            };
+            let column = Some(tuple.columns()[number].name.clone());
+            let (code, reason) = (Some(code.to_owned()), reason.to_owned());
+            return Ok(Some(Reject { block: self.block, row, column, code, reason }));
         }
         Ok(None)
     }

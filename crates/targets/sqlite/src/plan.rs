@@ -26,18 +26,17 @@ pub(crate) struct Plan {
     /// Inserts one.
     pub(crate) one: String,
     pub(crate) rows: usize,
-    /// Fields that must not be NULL although SQLite would take it, with why.
-    pub(crate) never_null: Vec<(usize, &'static str)>,
-    /// Fields that must not be NaN, which SQLite would keep as NULL.
-    pub(crate) floats: Vec<usize>,
+    /// What to look for in each field; `None` where SQLite itself refuses all that is to be refused.
+    pub(crate) looks: Option<Box<[Look]>>,
     pub(crate) has_triggers: bool,
 }
 
-impl Plan {
-    /// Whether SQLite itself refuses every value that is to be refused.
-    pub(crate) fn needs_no_look(&self) -> bool {
-        self.never_null.is_empty() && self.floats.is_empty()
-    }
+/// What SQLite would take in a field and keep as something else.
+pub(crate) struct Look {
+    /// Why NULL is refused, if it is.
+    pub(crate) null: Option<&'static str>,
+    /// NaN would be kept as NULL.
+    pub(crate) is_float: bool,
 }
 
 /// The plans of a connection, for the schema of the database that they were made for.
@@ -62,7 +61,8 @@ impl Plans {
             self.schema_version = version;
         }
         let known = self.plans.iter().find(|(known, of, _)| {
-            (Arc::ptr_eq(known, destination) || known == destination) && (Arc::ptr_eq(of, schema) || of == schema)
+            (Arc::ptr_eq(known, destination) || known == destination)
+                && (Arc::ptr_eq(of, schema) || of == schema)
         });
         if let Some((_, _, plan)) = known {
             return Ok(Arc::clone(plan));
@@ -82,25 +82,28 @@ fn make(found: &Found, destination: &Destination, schema: &Schema) -> Result<Pla
     let row = format!("({})", vec!["?"; given.len()].join(", "));
     let statement = |rows: usize| {
         // OR ABORT: whatever a constraint of the table says, a statement that fails leaves nothing behind.
-        format!("INSERT OR ABORT INTO {table} ({names}) VALUES {}{conflict}", vec![row.as_str(); rows].join(", "))
+        format!(
+            "INSERT OR ABORT INTO {table} ({names}) VALUES {}{conflict}",
+            vec![row.as_str(); rows].join(", ")
+        )
     };
     let rows = (PARAMETERS_MAX / given.len()).clamp(1, ROWS_MAX);
-    let never_null = given.iter().enumerate().filter_map(|(field, column)| {
-        if key.contains(&column.name) {
-            Some((field, "the key is NULL"))
+    let looks = given.iter().zip(schema.columns()).map(|(column, given)| Look {
+        null: if key.contains(&column.name) {
+            Some("the key is NULL")
         } else if !column.nullable && found.row_number.as_ref() == Some(&column.name) {
-            Some((field, "the column must not be NULL"))
+            Some("the column must not be NULL")
         } else {
             None
-        }
+        },
+        is_float: matches!(given.kind, Type::Float4 | Type::Float8),
     });
-    let is_float = |field: &usize| matches!(schema.columns()[*field].kind, Type::Float4 | Type::Float8);
+    let looks: Box<[Look]> = looks.collect();
     Ok(Plan {
         many: statement(rows),
         one: statement(1),
         rows,
-        never_null: never_null.collect(),
-        floats: (0..given.len()).filter(is_float).collect(),
+        looks: Some(looks).filter(|looks| looks.iter().any(|look| look.null.is_some() || look.is_float)),
         has_triggers: found.has_triggers,
         table_name: found.shape.table.name.clone(),
         table,
@@ -119,11 +122,15 @@ fn given_columns<'a>(
         match found.shape.column(&column.name) {
             Some(shape) if shape.generated => {
                 let name = &shape.name;
-                return Err(Error::invalid(format!("{table}: column {name:?} is generated and takes no values")));
+                return Err(Error::invalid(format!(
+                    "{table}: column {name:?} is generated and takes no values"
+                )));
             }
             Some(shape) if given.iter().any(|earlier| earlier.name == shape.name) => {
                 let name = &shape.name;
-                return Err(Error::invalid(format!("{table}: column {name:?} is given twice, in different case")));
+                return Err(Error::invalid(format!(
+                    "{table}: column {name:?} is given twice, in different case"
+                )));
             }
             Some(shape) => given.push(shape),
             None => missing.push(format!("{:?}", column.name)),
@@ -132,7 +139,10 @@ fn given_columns<'a>(
     if missing.is_empty() {
         return Ok(given);
     }
-    Err(Error::invalid(format!("table {table} has no column {}; add it, or leave it out", missing.join(", "))))
+    Err(Error::invalid(format!(
+        "table {table} has no column {}; add it, or leave it out",
+        missing.join(", ")
+    )))
 }
 
 /// The key's columns as the table has them, and the clause that says what a row does to one with the same key.
@@ -170,10 +180,16 @@ fn conflict<'a>(
     Ok((key, format!(" ON CONFLICT ({target}) {action}")))
 }
 
-fn key_columns(found: &Found, destination: &Destination, given: &[&ColumnShape]) -> Result<Vec<String>, Error> {
+fn key_columns(
+    found: &Found,
+    destination: &Destination,
+    given: &[&ColumnShape],
+) -> Result<Vec<String>, Error> {
     let (table, mode) = (&destination.table, destination.mode.name());
     if destination.key.is_empty() {
-        return Err(Error::invalid(format!("mode {mode} needs a key: name the columns that tell one row from another")));
+        return Err(Error::invalid(format!(
+            "mode {mode} needs a key: name the columns that tell one row from another"
+        )));
     }
     let mut key = Vec::new();
     for name in &destination.key {
@@ -181,11 +197,14 @@ fn key_columns(found: &Found, destination: &Destination, given: &[&ColumnShape])
             Error::invalid(format!("table {table} has no column {name:?}, which is to be part of the key"))
         })?;
         if !given.iter().any(|given| given.name == column.name) {
-            return Err(Error::invalid(format!("the rows have no column {name:?}, which is part of the key")));
+            return Err(Error::invalid(format!(
+                "the rows have no column {name:?}, which is part of the key"
+            )));
         }
         key.push(column.name.clone());
     }
-    let is_same = |unique: &Vec<String>| unique.len() == key.len() && unique.iter().all(|name| key.contains(name));
+    let is_same =
+        |unique: &Vec<String>| unique.len() == key.len() && unique.iter().all(|name| key.contains(name));
     if found.shape.keys.iter().any(is_same) {
         return Ok(key);
     }

@@ -11,10 +11,14 @@ use crate::{
 /// What one lane says.
 #[derive(Clone, Copy, PartialEq)]
 enum Lane {
-    Ours { committed: bool },
+    Ours {
+        committed: bool,
+    },
     /// Another's. A position at or above the move's end may be the new owner's doing: it counts only where no lane
     /// says no.
-    Taken { committed: bool },
+    Taken {
+        committed: bool,
+    },
 }
 
 /// Asks the ledger, behind whatever commit is in flight. The write settles a commit that failed half way: what it left
@@ -58,9 +62,12 @@ fn ask(transaction: &Transaction<'_>, sql: &LedgerSql, claim: &Claim, to: u64) -
 }
 
 fn agree(lanes: &[Lane]) -> Result<Resolution, Error> {
-    let refuted = lanes.contains(&Lane::Ours { committed: false }) || lanes.contains(&Lane::Taken { committed: false });
+    let refuted =
+        lanes.contains(&Lane::Ours { committed: false }) || lanes.contains(&Lane::Taken { committed: false });
     if refuted && lanes.contains(&Lane::Ours { committed: true }) {
-        return Err(Error::invalid("some lanes of one commit have moved and others have not; the ledger was changed by hand"));
+        return Err(Error::invalid(
+            "some lanes of one commit have moved and others have not; the ledger was changed by hand",
+        ));
     }
     let fenced = lanes.iter().any(|lane| matches!(lane, Lane::Taken { .. }));
     Ok(match (fenced, refuted) {

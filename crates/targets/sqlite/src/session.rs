@@ -6,11 +6,7 @@ use std::sync::{
 use standpipe_core::Error;
 use standpipe_pool::{Pool, PoolLease};
 
-use crate::{
-    dial::Dial,
-    link::Link,
-    worker::Worker,
-};
+use crate::{dial::Dial, link::Link, worker::Worker};
 
 /// The writer's connection with a transaction open on it. Dropping it sends the rollback before the connection goes
 /// back, so that it is the first thing the connection does behind the jobs already sent.

@@ -9,8 +9,8 @@ use std::{
 };
 
 use standpipe_core::{
-    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Finding, Guarantee, LedgerRow, Resolution, Schema,
-    StreamId, TableName, TableShape, Target, Xid, async_trait,
+    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Finding, Guarantee, LedgerRow, Resolution,
+    Schema, StreamId, TableName, TableShape, Target, Xid, async_trait,
 };
 use standpipe_pool::Pool;
 
@@ -18,8 +18,7 @@ use crate::{
     branch::SqliteBranch,
     dead_letters,
     dial::{Dial, Place},
-    doctor,
-    ledger,
+    doctor, ledger,
     registry::Registry,
     reply::reply,
     resolve::resolve,
@@ -93,8 +92,14 @@ impl Sqlite {
         thread::Builder::new()
             .name("standpipe-sqlite-doctor".to_owned())
             .spawn(move || answer.send(doctor::examine(&place)))
-            .map_err(|error| Error::retry("no thread could be started to look at the database").with_source(error))?;
+            .map_err(|error| {
+                Error::retry("no thread could be started to look at the database").with_source(error)
+            })?;
         findings.await.ok_or_else(|| Error::retry("the thread that looked at the database ended early"))
+    }
+
+    pub(crate) async fn session(&self) -> Result<Session, Error> {
+        Session::begin(&self.writer).await
     }
 
     async fn read<T: Send + 'static>(
@@ -130,7 +135,7 @@ impl Target for Sqlite {
         if xid.is_some() {
             return Err(Error::invalid("SQLite takes no part in two-phase commit"));
         }
-        Ok(Box::new(SqliteBranch::new(Session::begin(&self.writer).await?)))
+        Ok(Box::new(SqliteBranch::new(self.session().await?)))
     }
 
     async fn resolve(&self, moves: &[(Claim, u64)]) -> Result<Resolution, Error> {
@@ -186,6 +191,9 @@ impl Target for Sqlite {
 
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sqlite").field("path", &self.place.path).field("settings", &self.place.settings).finish()
+        f.debug_struct("Sqlite")
+            .field("path", &self.place.path)
+            .field("settings", &self.place.settings)
+            .finish()
     }
 }

@@ -25,14 +25,17 @@ struct ListedColumn {
 
 /// The table as this connection's transaction sees it.
 pub(crate) fn find(connection: &Connection, table: &TableName) -> Result<Option<Found>, WorkError> {
-    let query = "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE";
+    let query =
+        "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE";
     let mut statement = connection.prepare_cached(query)?;
     let listed = statement.query_row([table_name(table)?], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
     });
     let Some((name, what, without_rowid)) = listed.optional()? else { return Ok(None) };
     if what == "view" {
-        return Err(Error::invalid(format!("{table} is a view and takes no rows; name the table behind it")).into());
+        return Err(
+            Error::invalid(format!("{table} is a view and takes no rows; name the table behind it")).into()
+        );
     }
     let columns = columns(connection, &name)?;
     let mut primary: Vec<&ListedColumn> = columns.iter().filter(|column| column.key_place > 0).collect();
@@ -46,7 +49,8 @@ pub(crate) fn find(connection: &Connection, table: &TableName) -> Result<Option<
             && !primary_has_index
             && column.shape.declared.eq_ignore_ascii_case("integer")
     };
-    let row_number = columns.iter().find(|column| is_row_number(column)).map(|column| column.shape.name.clone());
+    let row_number =
+        columns.iter().find(|column| is_row_number(column)).map(|column| column.shape.name.clone());
     let mut shapes: Vec<ColumnShape> = columns.into_iter().map(|column| column.shape).collect();
     for shape in &mut shapes {
         shape.has_default |= row_number.as_ref() == Some(&shape.name);
@@ -58,7 +62,12 @@ pub(crate) fn find(connection: &Connection, table: &TableName) -> Result<Option<
     Ok(Some(Found { shape, row_number, has_triggers }))
 }
 
-pub(crate) fn create(worker: &mut Worker, table: &TableName, schema: &Schema, key: &[String]) -> Result<(), Error> {
+pub(crate) fn create(
+    worker: &mut Worker,
+    table: &TableName,
+    schema: &Schema,
+    key: &[String],
+) -> Result<(), Error> {
     let statement = create_statement(table, schema, key)?;
     if exists(worker, table)? {
         return Ok(());
@@ -91,7 +100,8 @@ pub(crate) fn add_column(worker: &mut Worker, table: &TableName, column: &Column
 }
 
 pub(crate) fn describe(worker: &mut Worker, table: &TableName) -> Result<Option<TableShape>, Error> {
-    let found = find(&worker.connection, table).map_err(|error| worker.explain(error, "describing the table"))?;
+    let found =
+        find(&worker.connection, table).map_err(|error| worker.explain(error, "describing the table"))?;
     Ok(found.map(|found| found.shape))
 }
 
@@ -100,8 +110,10 @@ pub(crate) fn absent(table: &TableName) -> Error {
 }
 
 fn exists(worker: &mut Worker, table: &TableName) -> Result<bool, Error> {
-    let query = "SELECT 1 FROM main.sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE";
-    let found = worker.connection.prepare_cached(query).and_then(|mut statement| statement.exists([&table.name]));
+    let query =
+        "SELECT 1 FROM main.sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE";
+    let found =
+        worker.connection.prepare_cached(query).and_then(|mut statement| statement.exists([&table.name]));
     found.map_err(|error| worker.refused(error, "looking for the table"))
 }
 
@@ -154,7 +166,8 @@ fn unique_keys(
 ) -> Result<(Vec<Vec<String>>, bool), rusqlite::Error> {
     let query = "SELECT name, origin FROM pragma_index_list(?1, 'main') WHERE \"unique\" AND NOT partial ORDER BY seq";
     let mut statement = connection.prepare_cached(query)?;
-    let indexes = statement.query_map([table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let indexes =
+        statement.query_map([table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let (mut keys, mut primary_has_index) = (Vec::new(), false);
     for index in indexes {
         let (index, origin) = index?;

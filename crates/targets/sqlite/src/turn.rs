@@ -59,7 +59,9 @@ impl Alarm {
                     answer.send(());
                 }
             })
-            .map_err(|error| Error::retry("no thread could be started to wait for a lock").with_source(error))?;
+            .map_err(|error| {
+                Error::retry("no thread could be started to wait for a lock").with_source(error)
+            })?;
         Ok(Alarm { rings, _set: set })
     }
 }

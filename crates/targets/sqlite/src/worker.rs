@@ -17,6 +17,7 @@ use standpipe_core::Error;
 use crate::{
     dial::Place,
     error::{code_of, refused},
+    identity::{self, Identity},
     plan::Plans,
     settings::Journal,
 };
@@ -26,18 +27,23 @@ const STATEMENTS_MAX: usize = 64;
 /// How often a switch of the journal is tried again; SQLite does not wait for that by itself.
 const SWITCH_RETRY: Duration = Duration::from_millis(10);
 
+/// SQLite counts milliseconds in 32 bits.
+const BUSY_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
+
 pub(crate) struct Worker {
     pub(crate) connection: Connection,
     pub(crate) place: Arc<Place>,
     pub(crate) plans: Plans,
     broken: Arc<AtomicBool>,
     writable: bool,
+    file: Option<Identity>,
 }
 
 impl Worker {
     pub(crate) fn open(place: Arc<Place>, broken: Arc<AtomicBool>) -> Result<Self, Error> {
         let connection = connect(&place)?;
-        Ok(Worker { connection, place, plans: Plans::default(), broken, writable: false })
+        let file = identity::of(&place.path);
+        Ok(Worker { connection, place, plans: Plans::default(), broken, writable: false, file })
     }
 
     /// Finds out whether the connection still works, and leaves it without a transaction.
@@ -60,8 +66,17 @@ impl Worker {
         ended.map_err(|error| self.refused(error, "rolling back"))
     }
 
-    /// Makes sure that the file can be written to and has the journal it is to have. Costs nothing from the second time on.
+    /// Makes sure that the path still leads to the open file, which can be written to and has the journal it is to have.
+    /// What is written to a file that was moved or deleted would be acknowledged and lost.
     pub(crate) fn prepare_to_write(&mut self) -> Result<(), Error> {
+        if identity::of(&self.place.path) != self.file {
+            self.mark_broken();
+            let path = self.place.path.display();
+            return Err(Error::retry(format!(
+                "{path}: the database file was moved, deleted or replaced while it was open; the next call opens what \
+                 is there now"
+            )));
+        }
         if self.writable {
             return Ok(());
         }
@@ -186,7 +201,7 @@ fn connect(place: &Place) -> Result<Connection, Error> {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
-        connection.busy_timeout(settings.busy_timeout)?;
+        connection.busy_timeout(settings.busy_timeout.min(BUSY_TIMEOUT_MAX))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         connection.execute_batch(&format!("PRAGMA synchronous = {}", settings.synchronous.name()))?;
         // The first look at the file itself: what is no database is refused here, not in the middle of a load.

@@ -25,7 +25,8 @@ impl TargetFixture for File {
         let query = format!("SELECT * FROM \"{}\" ORDER BY rowid", table.name.replace('"', "\"\""));
         let mut statement = connection.prepare(&query).unwrap();
         let columns = statement.column_count();
-        let rows = statement.query_map([], |row| (0..columns).map(|column| row.get_ref(column).map(text)).collect());
+        let rows =
+            statement.query_map([], |row| (0..columns).map(|column| row.get_ref(column).map(text)).collect());
         rows.unwrap().collect::<Result<_, _>>().unwrap()
     }
 }

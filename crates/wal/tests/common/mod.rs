@@ -1,5 +1,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
+pub mod truth;
+
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,

@@ -1,4 +1,8 @@
-use std::{future::Future, pin::pin, task::{Context, Waker}};
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Waker},
+};
 
 use standpipe_core::{ErrorKind, Target};
 use standpipe_testkit::block_on;

@@ -1,10 +1,14 @@
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    process::Command,
+};
 
 use standpipe_core::{ErrorKind, Target};
 use standpipe_sqlite::{Journal, Settings, Sqlite};
 use standpipe_testkit::block_on;
 
-use crate::world::{World, append, claim, ids, impatient, request};
+use crate::world::{World, append, batch, begin, claim, ids, impatient, request, to};
 
 #[test]
 fn what_cannot_be_opened_is_refused_with_why() {
@@ -46,9 +50,34 @@ fn a_damaged_database_is_corrupt() {
     });
 }
 
+/// The superuser writes to everything, so that this test runs itself again as nobody.
+fn ran_as_nobody(test: &str) -> bool {
+    if !rustix::process::geteuid().is_root() {
+        return false;
+    }
+    // A copy, because nobody may not look into the directory of the original.
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let itself = directory.path().join("itself");
+    fs::copy(std::env::current_exe().unwrap(), &itself).unwrap();
+    let mut again = Command::new(itself);
+    again.args(["--exact", test, "--nocapture"]).current_dir(directory.path()).uid(65_534).gid(65_534);
+    let ran = again.output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(
+        ran.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    true
+}
+
 #[test]
 fn a_read_only_database_can_be_read_and_is_refused_by_name_for_writing() {
     block_on(async {
+        if ran_as_nobody("files::a_read_only_database_can_be_read_and_is_refused_by_name_for_writing") {
+            return;
+        }
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("r.db");
         let settings = Settings { journal: Journal::Keep, ..impatient() };
@@ -56,10 +85,6 @@ fn a_read_only_database_can_be_read_and_is_refused_by_name_for_writing() {
         let held = claim(&target, "s").await.unwrap();
         target.close().await.unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
-        if fs::OpenOptions::new().append(true).open(&path).is_ok() {
-            // The superuser writes to everything; `PRAGMA query_only` would be another thing.
-            return;
-        }
         let target = Sqlite::open(&path, impatient()).await.unwrap();
         assert_eq!(target.ledger(None).await.unwrap().len(), 1);
         for error in [
@@ -69,6 +94,8 @@ fn a_read_only_database_can_be_read_and_is_refused_by_name_for_writing() {
             assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(error.to_string().contains("the database is read-only"), "{error}");
         }
+        let findings = target.doctor().await.unwrap();
+        assert!(findings.iter().any(|finding| finding.message.contains("read-only")), "{findings:?}");
     });
 }
 
@@ -114,5 +141,25 @@ fn another_ledger_is_another_name() {
         claim(&target, "s").await.unwrap();
         assert_eq!(world.rows("SELECT stream, epoch FROM \"my \"\"ledger\"\"\""), ["s|1"]);
         assert_eq!(world.target.ledger(None).await.unwrap(), []);
+    });
+}
+
+#[test]
+fn a_file_that_was_replaced_is_not_written_to() {
+    block_on(async {
+        let world = World::with("CREATE TABLE t (id INTEGER)").await;
+        let held = world.claim("s").await;
+        let aside = world.directory.path().join("aside.db");
+        world.sqlite().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        fs::copy(world.path(), &aside).unwrap();
+        fs::rename(&aside, world.path()).unwrap();
+        for name in ["w.db-wal", "w.db-shm"] {
+            fs::remove_file(world.directory.path().join(name)).unwrap();
+        }
+        let mut branch = begin(&world.target, &held).await;
+        branch.write(&batch(&held, &append("t"), vec![ids([1])])).await.unwrap();
+        branch.advance(&held, &to(2)).await.unwrap();
+        branch.commit().await.unwrap();
+        assert_eq!(world.rows("SELECT id FROM t"), ["1"], "the row is in the file that the path leads to");
     });
 }

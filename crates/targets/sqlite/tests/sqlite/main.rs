@@ -5,7 +5,6 @@ mod dropping;
 mod examined;
 mod fencing;
 mod files;
-mod full;
 mod letters;
 mod locks;
 mod modes;

@@ -10,7 +10,10 @@ const KEYED: &str = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, name TEXT,
 fn append_refuses_a_key_that_is_there() {
     block_on(async {
         let world = World::with(KEYED).await;
-        let rejects = world.load(&append("t"), vec![pairs(&[(Some(1), Some("uno")), (Some(2), Some("two"))])]).await.unwrap();
+        let rejects = world
+            .load(&append("t"), vec![pairs(&[(Some(1), Some("uno")), (Some(2), Some("two"))])])
+            .await
+            .unwrap();
         assert_eq!((rejects.len(), rejects[0].row), (1, 0));
         assert_eq!(rejects[0].code.as_deref(), Some("SQLITE_CONSTRAINT_PRIMARYKEY"));
         assert_eq!(rejects[0].column.as_deref(), Some("id"));
@@ -111,7 +114,8 @@ fn s4_a_second_unique_key_is_a_reject_and_changes_no_other_row() {
 #[test]
 fn a_key_of_two_columns_is_found_in_any_order_and_case() {
     block_on(async {
-        let world = World::with("CREATE TABLE t (ID INTEGER, name TEXT, PRIMARY KEY (name, ID)) WITHOUT ROWID").await;
+        let world =
+            World::with("CREATE TABLE t (ID INTEGER, name TEXT, PRIMARY KEY (name, ID)) WITHOUT ROWID").await;
         let destination = into_table(Mode::Upsert, "t", &["id", "Name"]);
         let rows = pairs(&[(Some(1), Some("a")), (Some(1), Some("b")), (Some(1), Some("a"))]);
         assert_eq!(world.load(&destination, vec![rows]).await.unwrap(), []);

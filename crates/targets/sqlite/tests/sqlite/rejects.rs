@@ -11,7 +11,8 @@ fn s1_bad_rows_in_the_middle_are_named_and_all_others_stay() {
         let is_bad = |id: i64| id % 7 == 3 || (32..48).contains(&id);
         let rows: Vec<_> = (0..100).map(|id| (Some(id), (!(32..48).contains(&id)).then_some("x"))).collect();
         let rejects = world.load(&append("t"), vec![pairs(&rows), pairs(&rows[..20])]).await.unwrap();
-        let mut expected: Vec<(usize, u32)> = (0..100).filter(|id| is_bad(*id)).map(|id| (0, id as u32)).collect();
+        let mut expected: Vec<(usize, u32)> =
+            (0..100).filter(|id| is_bad(*id)).map(|id| (0, id as u32)).collect();
         expected.extend((0..20).filter(|id| is_bad(*id)).map(|id| (1, id as u32)));
         assert_eq!(rejects.iter().map(|reject| (reject.block, reject.row)).collect::<Vec<_>>(), expected);
         let of = |row| rejects.iter().find(|reject| reject.row == row).unwrap();
@@ -19,7 +20,8 @@ fn s1_bad_rows_in_the_middle_are_named_and_all_others_stay() {
         assert_eq!(of(40).column.as_deref(), Some("name"));
         assert_eq!(of(3).code.as_deref(), Some("SQLITE_CONSTRAINT_CHECK"));
         assert!(of(3).reason.contains("id % 7 <> 3"), "{}", of(3).reason);
-        let kept: Vec<String> = (0..100).chain(0..20).filter(|id| !is_bad(*id)).map(|id| id.to_string()).collect();
+        let kept: Vec<String> =
+            (0..100).chain(0..20).filter(|id| !is_bad(*id)).map(|id| id.to_string()).collect();
         assert_eq!(world.rows("SELECT id FROM t ORDER BY rowid"), kept, "every good row once, in order");
     });
 }
@@ -30,7 +32,8 @@ fn a_table_whose_constraints_would_keep_or_drop_more_rows_does_not() {
         for action in ["FAIL", "IGNORE", "REPLACE", "ROLLBACK"] {
             let sql = format!("CREATE TABLE t (id INTEGER UNIQUE ON CONFLICT {action})");
             let world = World::with(&sql).await;
-            let rejects = world.load(&append("t"), vec![ids((0..16).chain([5]).chain(16..31))]).await.unwrap();
+            let rejects =
+                world.load(&append("t"), vec![ids((0..16).chain([5]).chain(16..31))]).await.unwrap();
             assert_eq!(rejects.iter().map(|reject| reject.row).collect::<Vec<_>>(), [16], "{action}");
             assert_eq!(world.rows("SELECT count(*), count(DISTINCT id) FROM t"), ["31|31"], "{action}");
         }
@@ -82,11 +85,16 @@ fn a_strict_table_and_a_foreign_key_refuse_single_rows() {
              CREATE TABLE t (id INTEGER REFERENCES parent, n INTEGER) STRICT",
         )
         .await;
-        let rows = block(&[("id", Type::Int8), ("n", Type::Text)], [(1, "12"), (2, "13"), (1, "many")], |builder, (id, n)| {
-            builder.int(id).text(n);
-        });
+        let rows = block(
+            &[("id", Type::Int8), ("n", Type::Text)],
+            [(1, "12"), (2, "13"), (1, "many")],
+            |builder, (id, n)| {
+                builder.int(id).text(n);
+            },
+        );
         let rejects = world.load(&append("t"), vec![rows]).await.unwrap();
-        let codes: Vec<_> = rejects.iter().map(|reject| (reject.row, reject.code.as_deref().unwrap())).collect();
+        let codes: Vec<_> =
+            rejects.iter().map(|reject| (reject.row, reject.code.as_deref().unwrap())).collect();
         assert_eq!(codes, [(1, "SQLITE_CONSTRAINT_FOREIGNKEY"), (2, "SQLITE_CONSTRAINT_DATATYPE")]);
         assert_eq!(world.rows("SELECT * FROM t"), ["1|12"]);
     });
@@ -95,10 +103,15 @@ fn a_strict_table_and_a_foreign_key_refuse_single_rows() {
 #[test]
 fn what_concerns_every_row_is_no_reject() {
     block_on(async {
-        let world = World::with("CREATE TABLE t (id INTEGER, twice INTEGER AS (id * 2)); CREATE VIEW v AS SELECT 1 AS id").await;
-        let int = |name| block(&[(name, Type::Int8)], [1], |builder, id| {
-            builder.int(id);
-        });
+        let world = World::with(
+            "CREATE TABLE t (id INTEGER, twice INTEGER AS (id * 2)); CREATE VIEW v AS SELECT 1 AS id",
+        )
+        .await;
+        let int = |name| {
+            block(&[(name, Type::Int8)], [1], |builder, id| {
+                builder.int(id);
+            })
+        };
         for (table, rows, says) in [
             ("absent", int("id"), "there is no table absent"),
             ("v", int("id"), "v is a view"),
@@ -129,7 +142,10 @@ fn a_table_that_changes_between_writes_is_seen_as_it_is() {
     block_on(async {
         let world = World::with("CREATE TABLE t (id INTEGER)").await;
         assert_eq!(world.load(&append("t"), vec![ids([1])]).await.unwrap(), []);
-        world.sqlite().execute_batch("DROP TABLE t; CREATE TABLE t (name TEXT, id INTEGER NOT NULL)").unwrap();
+        world
+            .sqlite()
+            .execute_batch("DROP TABLE t; CREATE TABLE t (name TEXT, id INTEGER NOT NULL)")
+            .unwrap();
         assert_eq!(world.load(&append("t"), vec![ids([2])]).await.unwrap(), []);
         assert_eq!(world.rows("SELECT * FROM t"), ["NULL|2"]);
         world.sqlite().execute_batch("DROP TABLE t").unwrap();

@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use rusqlite::Connection;
 use standpipe_core::{
-    Advance, Batch, Block, Branch, Claim, ClaimRequest, Column, Destination, Error, Mode, Reject, Schema, SourceId,
-    StreamId, TableName, Target, Type, Window,
+    Advance, Batch, Block, Branch, Claim, ClaimRequest, Column, Destination, Error, Mode, Reject, Schema,
+    SourceId, StreamId, TableName, Target, Type, Window,
 };
 use standpipe_row::BlockBuilder;
 use standpipe_sqlite::{Settings, Sqlite};
@@ -67,7 +67,11 @@ impl World {
     }
 
     /// Writes the blocks in a commit of their own.
-    pub(crate) async fn load(&self, destination: &Destination, blocks: Vec<Block>) -> Result<Vec<Reject>, Error> {
+    pub(crate) async fn load(
+        &self,
+        destination: &Destination,
+        blocks: Vec<Block>,
+    ) -> Result<Vec<Reject>, Error> {
         let claim = self.claim("load").await;
         let mut branch = self.target.begin(&[&claim], None).await?;
         let rejects = branch.write(&batch(&claim, destination, blocks)).await?;
@@ -116,7 +120,11 @@ pub(crate) fn append(table: &str) -> Destination {
 }
 
 /// A block of rows that `fill` writes.
-pub(crate) fn block<R>(columns: &[(&str, Type)], rows: impl IntoIterator<Item = R>, fill: impl Fn(&mut BlockBuilder, R)) -> Block {
+pub(crate) fn block<R>(
+    columns: &[(&str, Type)],
+    rows: impl IntoIterator<Item = R>,
+    fill: impl Fn(&mut BlockBuilder, R),
+) -> Block {
     let columns = columns.iter().map(|(name, kind)| Column::new(*name, *kind)).collect();
     let mut builder = BlockBuilder::new(Arc::new(Schema::new(columns).unwrap()));
     for row in rows {
