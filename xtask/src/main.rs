@@ -5,6 +5,7 @@
 mod bench;
 mod crash;
 mod data;
+mod licences;
 mod nightly;
 mod stage;
 mod test;

@@ -1,7 +1,7 @@
 use clap::Args;
 
 use crate::{
-    Outcome, crash,
+    Outcome, crash, licences,
     stage::{Stages, cargo, command, is_there},
     tidy,
 };
@@ -26,6 +26,7 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
     };
     stage("format", 10, &|| cargo(&["fmt", "--all", "--check"]));
     stage("tidy", 10, &tidy::run);
+    stage("licences", 20, &licences::run);
     stage("clippy", 300, &|| {
         cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
     });
@@ -42,8 +43,8 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
     stage("packages", 60, &packages);
     stage("crash: file, 25 kills", 300, &|| crash::run(&crash::CrashArgs::ci(false)));
     stage("crash: stdin, 25 kills", 300, &|| crash::run(&crash::CrashArgs::ci(true)));
-    if wanted("licences") {
-        licences(&mut stages);
+    if wanted("advisories") {
+        advisories(&mut stages);
     }
     stages.finish()
 }
@@ -60,26 +61,19 @@ fn features() -> Outcome {
 
 /// Every crate that is published packages: its files are whole, and its manifest says what a registry wants.
 fn packages() -> Outcome {
-    cargo(&[
-        "package",
-        "--workspace",
-        "--exclude",
-        "xtask",
-        "--no-verify",
-        "--allow-dirty",
-        "--quiet",
-    ])
+    cargo(&["package", "--workspace", "--exclude", "xtask", "--no-verify", "--allow-dirty", "--quiet"])
 }
 
-fn licences(stages: &mut Stages) {
+/// Needs cargo-deny and the advisory database, which not every machine can fetch quickly.
+fn advisories(stages: &mut Stages) {
     if is_there("cargo-deny", "--version") {
-        stages.run("licences", 60, || {
-            command("cargo-deny", &["check", "--hide-inclusion-graph", "bans", "licenses", "sources"], &[])
+        stages.run("advisories", 60, || {
+            command("cargo-deny", &["check", "advisories", "bans", "sources"], &[])
         });
     } else {
         stages.skip(
-            "licences",
-            "cargo-deny is not installed; `cargo install cargo-deny` takes about ten minutes",
+            "advisories",
+            "cargo-deny is not installed (cargo install cargo-deny, about ten minutes)",
             false,
         );
     }

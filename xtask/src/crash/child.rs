@@ -134,10 +134,7 @@ fn listen(child: &mut Child) -> Said {
         let (lines, number) = (lines.clone(), number.clone());
         thread::spawn(move || {
             for line in BufReader::new(errors).lines().map_while(Result::ok) {
-                // "standpipe: acknowledged: N records, B bytes ..."
-                if let Some(rest) = line.strip_prefix("standpipe: acknowledged: ")
-                    && let Some(count) = rest.split(' ').next().and_then(|count| count.parse().ok())
-                {
+                if let Some(count) = taken_before(&line) {
                     let _ = number.send(count);
                 }
                 if let Ok(mut lines) = lines.lock() {
@@ -161,4 +158,14 @@ fn listen(child: &mut Child) -> Said {
         number: std::sync::Mutex::new(Some(number)),
         lines,
     }
+}
+
+/// The records that need not be fed again. A run that was killed between the end of its input and its own end leaves an
+/// input that "has ended": all of it was taken, which only the producer did not hear.
+///
+/// `standpipe: acknowledged: N records, B bytes of ...`, and perhaps `; the one before has ended (N records, B bytes)`.
+fn taken_before(line: &str) -> Option<u64> {
+    let rest = line.strip_prefix("standpipe: acknowledged: ")?;
+    let counted = rest.split_once("has ended (").map_or(rest, |(_, ended)| ended);
+    counted.split(' ').next()?.parse().ok()
 }
