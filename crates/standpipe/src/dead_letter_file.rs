@@ -123,7 +123,9 @@ impl DeadLetterStore for DeadLetterFile {
         let (store, lane) = (self.clone(), lane.clone());
         on_a_thread(self.path.clone(), move || {
             store.rewrite(|line| {
-                line.stream == lane.stream.as_str() && line.lane == lane.lane && line.position >= from_position
+                line.stream == lane.stream.as_str()
+                    && line.lane == lane.lane
+                    && line.position >= from_position
             })
         })
         .await

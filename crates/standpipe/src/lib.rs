@@ -5,7 +5,7 @@ mod dead_letter_file;
 mod url;
 
 pub use dead_letter_file::DeadLetterFile;
-pub use url::{TargetUrl, open_target};
+pub use url::{TargetUrl, open_target, open_target_within};
 
 pub use standpipe_buffer as buffer;
 pub use standpipe_core as core;
@@ -19,7 +19,8 @@ pub use standpipe_sqlite as sqlite;
 pub use standpipe_wal as wal;
 
 pub use standpipe_core::{
-    Column, Destination, Error, ErrorKind, Guarantee, Mode, Schema, SourceId, StreamId, TableName, Target, Type, Window,
+    Column, Destination, Error, ErrorKind, Guarantee, Mode, Schema, SourceId, StreamId, TableName, Target,
+    Type, Window,
 };
 pub use standpipe_sink::{Receipt, Rows, Settings, Sink, SinkBuilder, SinkError, Stream, StreamSpec};
 #[cfg(feature = "sqlite")]

@@ -1,4 +1,4 @@
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use standpipe_core::{Error, Target};
 
@@ -15,17 +15,23 @@ impl FromStr for TargetUrl {
 
     fn from_str(url: &str) -> Result<Self, Error> {
         let (scheme, rest) = url.split_once(':').ok_or_else(|| {
-            Error::invalid(format!("{url:?} is no target; targets look like sqlite:PATH, for example sqlite:flights.db"))
+            Error::invalid(format!(
+                "{url:?} is no target; targets look like sqlite:PATH, for example sqlite:flights.db"
+            ))
         })?;
         match scheme {
             "sqlite" => {
                 let path = rest.strip_prefix("//").unwrap_or(rest);
                 if path.is_empty() || path == ":memory:" {
-                    return Err(Error::invalid("sqlite: needs the path of a database file, for example sqlite:flights.db"));
+                    return Err(Error::invalid(
+                        "sqlite: needs the path of a database file, for example sqlite:flights.db",
+                    ));
                 }
                 Ok(TargetUrl::Sqlite(PathBuf::from(path)))
             }
-            other => Err(Error::invalid(format!("{other}: is no target of this build; it knows sqlite:PATH"))),
+            other => {
+                Err(Error::invalid(format!("{other}: is no target of this build; it knows sqlite:PATH")))
+            }
         }
     }
 }
@@ -53,7 +59,8 @@ fn absolute(path: &std::path::Path) -> PathBuf {
     if let Ok(path) = path.canonicalize() {
         return path;
     }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let parent =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
     match (parent.canonicalize(), path.file_name()) {
         (Ok(parent), Some(name)) => parent.join(name),
         _ => path.to_owned(),
@@ -65,15 +72,31 @@ fn absolute(path: &std::path::Path) -> PathBuf {
 /// # Errors
 /// What the target says, or that this build was made without it.
 pub async fn open_target(url: &TargetUrl, create: bool) -> Result<Arc<dyn Target>, Error> {
+    open_target_within(url, create, Duration::from_secs(10)).await
+}
+
+/// [`open_target`], with how long one call waits for somebody else's lock (10 s there).
+///
+/// # Errors
+/// As `open_target`.
+pub async fn open_target_within(
+    url: &TargetUrl,
+    create: bool,
+    patience: Duration,
+) -> Result<Arc<dyn Target>, Error> {
     match url {
         #[cfg(feature = "sqlite")]
         TargetUrl::Sqlite(path) => {
-            let settings = standpipe_sqlite::Settings { create, ..standpipe_sqlite::Settings::default() };
+            let settings = standpipe_sqlite::Settings {
+                create,
+                busy_timeout: patience,
+                ..standpipe_sqlite::Settings::default()
+            };
             Ok(Arc::new(standpipe_sqlite::Sqlite::open(path, settings).await?))
         }
         #[cfg(not(feature = "sqlite"))]
         TargetUrl::Sqlite(_) => {
-            let _ = create;
+            let _ = (create, patience);
             Err(Error::invalid("this build was made without SQLite"))
         }
     }
