@@ -38,6 +38,7 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
         )
     });
     stage("tests", 900, &|| cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
+    stage("counts", 180, &counts);
     stage("doc tests", 180, &|| cargo(&["test", "--workspace", "--doc", "--quiet"]));
     stage("features", 120, &features);
     stage("packages", 60, &packages);
@@ -49,6 +50,19 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
     stages.finish()
 }
 
+/// The sweeps once more, with the counts that they print: how much was tried is part of what they show.
+fn counts() -> Outcome {
+    for (package, test) in [
+        ("standpipe-wal", "power_cut"),
+        ("standpipe-sink", "faults"),
+        ("standpipe-testkit", "delivery_model"),
+        ("standpipe-cli", "bad_input"),
+    ] {
+        cargo(&["test", "--quiet", "--package", package, "--test", test, "--", "--nocapture"])?;
+    }
+    Ok(())
+}
+
 /// Each crate builds alone, as it is picked alone, and the facade with each feature alone.
 fn features() -> Outcome {
     for crate_name in ["log", "core", "wal", "buffer", "pool", "row", "sink", "sqlite", "testkit"] {
@@ -56,7 +70,8 @@ fn features() -> Outcome {
     }
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features"])?;
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features", "--features", "wal"])?;
-    cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features", "--features", "sqlite"])
+    cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features", "--features", "sqlite"])?;
+    cargo(&["test", "--quiet", "--package", "standpipe-buffer", "--features", "metrics"])
 }
 
 /// Every crate that is published packages: its files are whole, and its manifest says what a registry wants.

@@ -4,9 +4,9 @@ use standpipe_buffer::Permit;
 use standpipe_log::{ErrorKind, LogError, Ticket};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{SinkError, shared::Shared};
+use crate::{SinkError, clock, shared::Shared};
 
-/// A record that the log has taken and not made durable yet. Bounded by the memory that each holds.
+/// Records that the log has taken and not made durable yet. Bounded by the memory that each holds.
 pub(crate) struct Pending<T> {
     pub(crate) ticket: T,
     pub(crate) rows: u64,
@@ -23,8 +23,9 @@ pub(crate) async fn run<T: Ticket>(mut pending: mpsc::UnboundedReceiver<Pending<
         drop(record.permit);
         match outcome {
             Ok(_) => {
-                shared.events.acknowledged(record.rows, record.since.elapsed());
+                // Told first: an observer that panics takes nobody's acknowledgement with it.
                 let _ = record.told.send(Ok(()));
+                shared.events.acknowledged(record.rows, clock::since(record.since));
             }
             Err(error) => {
                 let ends_the_log = error.kind() != ErrorKind::Retry;

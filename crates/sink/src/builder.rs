@@ -3,19 +3,16 @@ use std::{
     thread,
 };
 
-use standpipe_buffer::Budget;
 use standpipe_core::{Guarantee, Target};
 use standpipe_log::{Log, Lsn};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+};
 
 use crate::{
-    Events, NoLog, Settings, Sink, SinkError, acknowledge,
-    dispatch::Dispatcher,
-    events::Unobserved,
-    recover::Memory,
-    shared::Shared,
-    sink::{Logged, Running},
-    worker,
+    Events, NoLog, Settings, Sink, SinkError, acknowledge, dispatch::Dispatcher, events::Unobserved,
+    recover::Memory, retention, running::Running, shared::Shared, sink::Logged, worker,
 };
 
 /// Puts a sink together. See [`Sink::builder`].
@@ -112,14 +109,18 @@ impl<L: Log> SinkBuilder<L> {
     }
 }
 
-async fn open_log<L: Log>(log: L, shared: &Arc<Shared>, running: &mut Running) -> Result<Logged<L>, SinkError> {
+async fn open_log<L: Log>(
+    log: L,
+    shared: &Arc<Shared>,
+    running: &mut Running,
+) -> Result<Logged<L>, SinkError> {
     let log = Arc::new(log);
     let memory = Memory::read(&*log)?;
     for (number, pin) in &memory.streams {
-        let stream = memory.claim(shared, &*log, *number, pin).await?;
-        shared.streams().insert(*number, Arc::new(stream));
+        let stream = memory.claim(shared, &*log, *number, pin, Some(pin.lanes)).await?;
+        shared.add_stream(Arc::new(stream));
     }
-    let lowest = shared.all_lanes().iter().map(|lane| lane.position()).min().unwrap_or(log.end().number());
+    let lowest = shared.logged_lanes().iter().map(|lane| lane.position()).min().unwrap_or(log.end().number());
     let from = Lsn::new(lowest).max(log.start());
     let dispatched = Arc::new(watch::Sender::new(from.number()));
     let stop = Arc::new(AtomicBool::new(false));
@@ -130,6 +131,7 @@ async fn open_log<L: Log>(log: L, shared: &Arc<Shared>, running: &mut Running) -
         schemas: memory.schemas.clone(),
         dispatched: dispatched.clone(),
         stop: stop.clone(),
+        runtime: Handle::current(),
     };
     let thread = thread::Builder::new()
         .name("standpipe-dispatch".into())
@@ -137,9 +139,11 @@ async fn open_log<L: Log>(log: L, shared: &Arc<Shared>, running: &mut Running) -
         .map_err(|error| SinkError::Invalid(format!("cannot start the dispatcher's thread: {error}")))?;
     running.dispatcher = Some((thread, stop));
     let (pending, waiting) = mpsc::unbounded_channel();
-    running.watch(shared, "the acknowledger", acknowledge::run(waiting, shared.clone()));
-    let budget = Budget::new(shared.settings.log_share_bytes());
-    Ok(Logged::new(log, budget, pending, dispatched, memory))
+    running.acknowledge(shared, acknowledge::run(waiting, shared.clone()));
+    let relief = retention::Relief::default();
+    let keeper = retention::run(Arc::downgrade(&log), shared.clone(), dispatched.clone(), relief.clone());
+    running.watch(shared, "truncation", keeper);
+    Ok(Logged::new(log, pending, dispatched, memory, relief))
 }
 
 fn check_guarantee(guarantee: &Guarantee, at_least_once: bool) -> Result<(), SinkError> {

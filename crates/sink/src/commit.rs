@@ -1,22 +1,22 @@
-use std::{sync::Arc, time::Instant};
+use std::sync::{Arc, atomic::Ordering};
 
-use standpipe_core::{Advance, Batch, Branch, Claim, DeadLetter, Error, ErrorKind, Resolution};
+use standpipe_core::{Advance, Batch, Branch, Claim, DeadLetter, Error, ErrorKind, Reject, Resolution};
 
 use crate::{
-    Applied, DeadLetters, SinkError,
-    dead_letters,
+    Applied, DeadLetters, SinkError, clock, dead_letters,
     item::Item,
     shared::Shared,
     stream::LaneState,
+    worker::{is_given_up, pause},
 };
 
-/// The batch of one lane, as part of a commit. The items hold their memory until the part is dropped.
+/// The batch of one lane, as part of a commit: at least one item. The items hold their memory until the part is dropped.
 pub(crate) struct Part<'a> {
     pub(crate) items: &'a [Item],
 }
 
 impl Part<'_> {
-    pub(crate) fn lane(&self) -> &Arc<LaneState> {
+    fn lane(&self) -> &Arc<LaneState> {
         &self.items[0].lane
     }
 
@@ -38,8 +38,12 @@ impl Part<'_> {
         Batch {
             lane: lane.id.clone(),
             destination: lane.destination.clone(),
-            blocks: self.items.iter().map(|item| item.block.clone()).collect(),
+            blocks: self.items.iter().flat_map(|item| item.blocks.iter().cloned()).collect(),
         }
+    }
+
+    fn entries(&self) -> u64 {
+        self.items.iter().map(Item::entries).sum()
     }
 }
 
@@ -47,8 +51,10 @@ impl Part<'_> {
 pub(crate) enum Stopped {
     /// Nothing happened; try again after a pause.
     Retry(Error),
-    /// These lanes can never be committed. `committed`: the attempt itself was, before the lanes were lost.
-    Lost { error: SinkError, committed: bool },
+    /// Tried for long enough.
+    GivenUp(SinkError),
+    /// This commit can never be made as it is.
+    Lost(SinkError),
 }
 
 /// What one lane's batch came to.
@@ -62,8 +68,11 @@ struct Outcome {
 /// The parts come in the order of their lanes' ids, so that two owners never wait on each other.
 pub(crate) async fn attempt(shared: &Shared, parts: &[Part<'_>]) -> Result<(), Stopped> {
     let claims: Vec<Claim> = parts.iter().map(|part| part.lane().claim().clone()).collect();
+    for (part, claim) in parts.iter().zip(&claims) {
+        check_next(part, claim)?;
+    }
     let mut branch =
-        shared.target.begin(&claims.iter().collect::<Vec<_>>(), None).await.map_err(Stopped::from_target)?;
+        shared.target.begin(&claims.iter().collect::<Vec<_>>(), None).await.map_err(Stopped::uncommitted)?;
     let outcomes = match fill(shared, &mut *branch, parts, &claims).await {
         Ok(outcomes) => outcomes,
         Err(stopped) => {
@@ -75,11 +84,25 @@ pub(crate) async fn attempt(shared: &Shared, parts: &[Part<'_>]) -> Result<(), S
         }
     };
     match branch.commit().await {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::InDoubt => resolve(shared, parts, &claims, &outcomes, &error).await?,
-        Err(error) => return Err(Stopped::from_target(error)),
+        Ok(()) => publish(shared, parts, &outcomes),
+        Err(error) if error.kind() == ErrorKind::InDoubt => {
+            resolve(shared, parts, &claims, &outcomes, &error).await?
+        }
+        Err(error) => return Err(Stopped::uncommitted(error)),
     }
-    publish(shared, parts, &outcomes);
+    Ok(())
+}
+
+/// A lane that stopped has a gap behind its position: nothing is applied over it.
+fn check_next(part: &Part<'_>, claim: &Claim) -> Result<(), Stopped> {
+    if part.lane().failure().is_some() {
+        return Err(Stopped::Lost(part.lane().stopped()));
+    }
+    let start = part.items[0].start;
+    if start < claim.position {
+        let what = format!("{} is at {}, and was given rows from {start}", claim.lane, claim.position);
+        return Err(Stopped::Lost(SinkError::Invalid(what)));
+    }
     Ok(())
 }
 
@@ -89,43 +112,65 @@ async fn fill(
     parts: &[Part<'_>],
     claims: &[Claim],
 ) -> Result<Vec<Outcome>, Stopped> {
-    let mut outcomes = Vec::with_capacity(parts.len());
-    for part in parts {
+    let mut outcomes: Vec<Outcome> = Vec::with_capacity(parts.len());
+    let (mut seen, mut bad) = (0, 0);
+    for (part, claim) in parts.iter().zip(claims) {
         let batch = part.batch();
-        let rejects = branch.write(&batch).await.map_err(Stopped::from_target)?;
-        let letters = dead_letters::of_batch(part.items, &rejects);
+        let rejects = write(branch, &batch).await?;
+        let letters =
+            dead_letters::of_batch(part.items, &rejects).map_err(|error| Stopped::Lost(error.into()))?;
+        seen += part.entries();
+        bad += letters.len() as u64;
         if !letters.is_empty() {
-            keep(shared, branch, &letters, &outcomes).await?;
+            check_limit(shared, &letters, bad, seen)?;
+            keep(shared, branch, part.lane(), claim, &letters).await.map_err(Stopped::uncommitted)?;
         }
-        let rows = batch.rows() - rejects.len() as u64;
+        let rows = batch.rows().saturating_sub(rejects.len() as u64);
         outcomes.push(Outcome { rows, dead_lettered: letters.len() as u64 });
     }
     for (part, claim) in parts.iter().zip(claims) {
-        branch.advance(claim, &part.advance()).await.map_err(Stopped::from_target)?;
+        branch.advance(claim, &part.advance()).await.map_err(Stopped::uncommitted)?;
     }
     Ok(outcomes)
+}
+
+async fn write(branch: &mut dyn Branch, batch: &Batch) -> Result<Vec<Reject>, Stopped> {
+    // A commit that only moves a position needs no table.
+    if batch.blocks.iter().all(|block| block.rows == 0 && !block.truncate) {
+        return Ok(Vec::new());
+    }
+    branch.write(batch).await.map_err(Stopped::uncommitted)
+}
+
+/// Refuses a commit that would pass the limit. `bad` and `seen` count this commit only.
+fn check_limit(shared: &Shared, letters: &[DeadLetter], bad: u64, seen: u64) -> Result<(), Stopped> {
+    shared.events.dead_lettered(letters);
+    let bad = shared.dead_lettered.load(Ordering::Relaxed) + bad;
+    let seen = shared.rows_seen.load(Ordering::Relaxed) + seen;
+    if shared.settings.errors_max.is_passed(bad, seen) {
+        let last = letters.last().map(|letter| letter.reason.clone()).unwrap_or_default();
+        return Err(Stopped::Lost(SinkError::TooManyErrors { dead_letters: bad, last }));
+    }
+    Ok(())
 }
 
 async fn keep(
     shared: &Shared,
     branch: &mut dyn Branch,
+    lane: &LaneState,
+    claim: &Claim,
     letters: &[DeadLetter],
-    earlier: &[Outcome],
-) -> Result<(), Stopped> {
-    use std::sync::atomic::Ordering::Relaxed;
-    let in_this_commit: u64 = earlier.iter().map(|outcome| outcome.dead_lettered).sum::<u64>() + letters.len() as u64;
-    let bad = shared.dead_lettered.load(Relaxed) + in_this_commit;
-    shared.events.dead_lettered(letters);
-    if shared.settings.errors_max.is_passed(bad, shared.rows_seen.load(Relaxed) + in_this_commit) {
-        let last = letters.last().map(|letter| letter.reason.clone()).unwrap_or_default();
-        let error = SinkError::TooManyErrors { dead_letters: bad, last };
-        return Err(Stopped::Lost { error, committed: false });
-    }
+) -> Result<(), Error> {
     match &shared.settings.dead_letters {
         DeadLetters::Table(table) => branch.dead_letter(table, letters).await,
-        DeadLetters::Store(store) => store.keep(letters).await,
+        DeadLetters::Store(store) => {
+            if lane.letters_kept() {
+                // Of an attempt whose commit never happened.
+                store.trim(&claim.lane, claim.position).await?;
+            }
+            store.keep(letters).await
+        }
     }
-    .map_err(Stopped::from_target)
 }
 
 /// The outcome of a commit is unknown: the target is asked until it knows, and nothing is guessed meanwhile.
@@ -139,38 +184,71 @@ async fn resolve(
     tracing::warn!(error = %doubt, "the outcome of a commit is unknown; asking the ledger");
     let moves: Vec<(Claim, u64)> =
         claims.iter().zip(parts).map(|(claim, part)| (claim.clone(), part.last().end)).collect();
-    let began = Instant::now();
-    for attempt in 1.. {
-        match shared.target.resolve(&moves).await {
-            Ok(Resolution::Committed) => return Ok(()),
-            Ok(Resolution::NotCommitted) => return Err(Stopped::Retry(Error::retry("the commit did not happen"))),
-            Ok(Resolution::Fenced { committed }) => {
-                if committed {
-                    publish(shared, parts, outcomes);
+    match ask(shared, &moves).await? {
+        Resolution::Committed => publish(shared, parts, outcomes),
+        Resolution::NotCommitted => {
+            return Err(Stopped::Retry(Error::retry(format!("the commit did not happen: {doubt}"))));
+        }
+        Resolution::Fenced { committed: false } => return Err(Stopped::Lost(fenced(&claims[0]).into())),
+        Resolution::Fenced { committed: true } => {
+            publish(shared, parts, outcomes);
+            for (part, step) in parts.iter().zip(&moves) {
+                if is_fenced(shared, step, moves.len()).await? {
+                    shared.fail_stream(part.lane().stream_number, &fenced(&step.0).into());
                 }
-                let claim = &claims[0];
-                let error = Error::Fenced { lane: claim.lane.clone(), epoch: claim.epoch };
-                return Err(Stopped::Lost { error: error.into(), committed });
             }
-            Err(error) if matches!(error.kind(), ErrorKind::Retry | ErrorKind::InDoubt) => {
-                if shared.settings.retry.give_up_after.is_some_and(|limit| began.elapsed() > limit) {
-                    return Err(Stopped::Lost { error: error.into(), committed: false });
-                }
-                let pause = shared.settings.retry.pause_before(attempt);
-                shared.events.stalled(&error.to_string(), pause);
-                tokio::time::sleep(pause).await;
-            }
-            Err(error) => return Err(Stopped::Lost { error: error.into(), committed: false }),
         }
     }
-    Err(Stopped::Retry(Error::retry("asked for ever")))
+    Ok(())
 }
 
+/// Whether it is this lane, of those that were committed together, that somebody else owns now.
+async fn is_fenced(shared: &Shared, step: &(Claim, u64), lanes: usize) -> Result<bool, Stopped> {
+    if lanes == 1 {
+        return Ok(true);
+    }
+    match ask(shared, std::slice::from_ref(step)).await {
+        Ok(answer) => Ok(matches!(answer, Resolution::Fenced { .. })),
+        // It was committed; whose the lane is will show at its next commit.
+        Err(_) => Ok(false),
+    }
+}
+
+async fn ask(shared: &Shared, moves: &[(Claim, u64)]) -> Result<Resolution, Stopped> {
+    let began = clock::now();
+    let mut attempt = 0_u32;
+    loop {
+        let error = match shared.target.resolve(moves).await {
+            Ok(resolution) => return Ok(resolution),
+            Err(error) => error,
+        };
+        if !matches!(error.kind(), ErrorKind::Retry | ErrorKind::InDoubt) {
+            return Err(Stopped::Lost(error.into()));
+        }
+        if is_given_up(shared, began) {
+            let what = "the outcome of a commit is unknown, and the ledger could not be asked; a new run will learn it";
+            return Err(Stopped::GivenUp(Error::in_doubt(what).with_source(error).into()));
+        }
+        attempt = attempt.saturating_add(1);
+        pause(shared, attempt, &error.to_string()).await;
+    }
+}
+
+fn fenced(claim: &Claim) -> Error {
+    Error::Fenced { lane: claim.lane.clone(), epoch: claim.epoch }
+}
+
+/// All lanes first, then the observer: whatever it does, no lane stands where it does not belong.
 fn publish(shared: &Shared, parts: &[Part<'_>], outcomes: &[Outcome]) {
     for (part, outcome) in parts.iter().zip(outcomes) {
         let last = part.last();
         shared.count_applied(outcome.rows, outcome.dead_lettered);
+        part.lane().unqueued(part.items.iter().map(Item::records).sum(), part.entries());
         part.lane().applied(last.end, &last.source_position, last.complete);
+    }
+    shared.committed.notify_waiters();
+    for (part, outcome) in parts.iter().zip(outcomes) {
+        let last = part.last();
         shared.events.applied(&Applied {
             stream: &part.lane().id.stream,
             lane: part.lane().id.lane,
@@ -178,18 +256,19 @@ fn publish(shared: &Shared, parts: &[Part<'_>], outcomes: &[Outcome]) {
             source_position: &last.source_position,
             rows: outcome.rows,
             dead_lettered: outcome.dead_lettered,
-            bytes: part.items.iter().map(|item| item.block.size_bytes()).sum(),
-            waited: part.items[0].since.elapsed(),
+            bytes: part.items.iter().map(Item::size_bytes).sum(),
+            waited: clock::since(part.items[0].since),
         });
     }
-    shared.committed.notify_waiters();
 }
 
 impl Stopped {
-    pub(crate) fn from_target(error: Error) -> Self {
+    /// What a call said that cannot have committed anything. An unknown outcome of such a call is none: the branch is
+    /// rolled back, and a position that moved all the same refuses the next attempt.
+    fn uncommitted(error: Error) -> Self {
         match error.kind() {
-            ErrorKind::Retry => Stopped::Retry(error),
-            _ => Stopped::Lost { error: error.into(), committed: false },
+            ErrorKind::Retry | ErrorKind::InDoubt => Stopped::Retry(error),
+            _ => Stopped::Lost(error.into()),
         }
     }
 }

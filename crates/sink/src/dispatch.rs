@@ -1,27 +1,27 @@
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
+use standpipe_core::ErrorKind;
 use standpipe_log::{Log, LogError, Reader};
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
 use crate::{
-    SinkError, envelope,
-    item::Item,
-    recover::Schemas,
-    shared::Shared,
+    SinkError, clock, envelope, item::Item, panicked::panic_text, recover::Schemas, shared::Shared,
     stream::LaneState,
 };
 
 /// How long the dispatcher waits for a record before it looks whether it should stop. It wakes for records at once.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What an item without rows is counted as.
+const LIFT_BYTES: u64 = 64;
 
 /// Follows the log's durable end and puts its blocks into their lanes, in the log's order. Live rows and rows of a former
 /// life take this one way, so nothing reaches the target before it is durable, and a lane's order is the log's.
@@ -35,20 +35,28 @@ pub(crate) struct Dispatcher<L: Log> {
     /// Everything below this number is in its lane.
     pub(crate) dispatched: Arc<watch::Sender<u64>>,
     pub(crate) stop: Arc<AtomicBool>,
+    /// Whose clock tells the age of rows.
+    pub(crate) runtime: Handle,
 }
 
 impl<L: Log> Dispatcher<L> {
     pub(crate) fn run(mut self) {
-        let shared = self.shared.clone();
+        let (shared, runtime) = (self.shared.clone(), self.runtime.clone());
+        let _context = runtime.enter();
         match catch_unwind(AssertUnwindSafe(|| self.follow())) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => shared.fail(error),
-            Err(panic) => shared.fail(SinkError::Panicked { what: "the dispatcher", message: panic_text(&*panic) }),
+            Err(panic) => {
+                shared.fail(SinkError::Panicked { what: "the dispatcher", message: panic_text(&*panic) })
+            }
         }
     }
 
     fn follow(&mut self) -> Result<(), SinkError> {
         while !self.stop.load(Ordering::Acquire) {
+            if self.shared.lift_idle.swap(false, Ordering::AcqRel) {
+                self.lift_idle_lanes();
+            }
             let idle_end = self.log.durable_end();
             let (lsn, record) = match self.reader.next(PATIENCE) {
                 Ok(Some(entry)) => (entry.lsn.number(), Bytes::copy_from_slice(entry.payload)),
@@ -57,7 +65,7 @@ impl<L: Log> Dispatcher<L> {
                     self.dispatched.send_if_modified(|end| raise(end, idle_end.number()));
                     continue;
                 }
-                Err(LogError::Closed) => return Ok(()),
+                Err(LogError::Closed) if self.stop.load(Ordering::Acquire) => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
             if !self.dispatch(lsn, &record)? {
@@ -71,33 +79,69 @@ impl<L: Log> Dispatcher<L> {
     /// Puts one record into its lane; `false` when the sink stops.
     fn dispatch(&self, lsn: u64, record: &Bytes) -> Result<bool, SinkError> {
         let address = envelope::address(record)?;
-        let lane: Option<Arc<LaneState>> =
-            self.shared.stream(address.stream).and_then(|stream| stream.lanes.get(address.lane as usize).cloned());
+        let lane: Option<Arc<LaneState>> = self
+            .shared
+            .stream(address.stream)
+            .and_then(|stream| stream.lanes.get(address.lane as usize).cloned());
         let Some(lane) = lane else {
-            return Err(SinkError::Invalid(format!(
-                "record {lsn} belongs to stream {} lane {}, which the log does not name",
-                address.stream, address.lane
-            )));
+            let (stream, lane) = (address.stream, address.lane);
+            let what =
+                format!("record {lsn} belongs to stream {stream} lane {lane}, which the log does not name");
+            return Err(standpipe_core::Error::new(ErrorKind::Corrupt, what).into());
         };
         let progress = *lane.progress.borrow();
-        // Applied in a former life, or behind a stream that stopped: the log keeps it for the next life.
-        if progress.failed || lsn < progress.position {
+        if lsn < progress.position {
+            // Applied in a former life.
+            return Ok(true);
+        }
+        if progress.failed {
+            // Whoever waits for it must learn that this life does not apply it; the log keeps it for the next one.
+            lane.queued(lsn + 1, 1, 0);
             return Ok(true);
         }
         let schemas = &self.schemas;
         let (source_position, block) = envelope::decode(record, |id| schemas.find(&*self.log, id))?;
         let Some(permit) = self.wait_for_memory(block.size_bytes())? else { return Ok(false) };
-        self.shared.enqueue(Item {
+        let queued = self.shared.enqueue(Item {
             lane,
-            block,
+            blocks: vec![block],
             start: lsn,
             end: lsn + 1,
             source_position,
             complete: false,
-            since: Instant::now(),
+            since: clock::now(),
             _permit: permit,
-        })?;
-        Ok(true)
+        });
+        // Refused only by a sink that is being stopped, for a reason that is known elsewhere.
+        Ok(queued.is_ok())
+    }
+
+    /// Moves lanes that have nothing to apply to where the dispatcher is, in the ledger, so that the log need not keep what
+    /// lies between. Only the dispatcher can: nobody else puts anything into a lane meanwhile.
+    fn lift_idle_lanes(&self) {
+        let here = *self.dispatched.borrow();
+        for lane in self.shared.logged_lanes() {
+            if lane.is_outstanding() || lane.position() >= here {
+                continue;
+            }
+            // Whoever asked asks again as long as it matters.
+            let Some(permit) = self.shared.budget.try_acquire(LIFT_BYTES) else { return };
+            let source_position = Arc::from(lane.claim().source_position.as_str());
+            let lifted = self.shared.enqueue(Item {
+                lane: lane.clone(),
+                blocks: Vec::new(),
+                start: here,
+                end: here,
+                source_position,
+                complete: false,
+                since: clock::now(),
+                _permit: permit,
+            });
+            if lifted.is_err() {
+                return;
+            }
+            self.shared.lanes.flush(&lane.id);
+        }
     }
 
     fn wait_for_memory(&self, bytes: u64) -> Result<Option<standpipe_buffer::Permit>, SinkError> {
@@ -118,10 +162,4 @@ fn raise(end: &mut u64, to: u64) -> bool {
     let raised = to > *end;
     *end = to.max(*end);
     raised
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

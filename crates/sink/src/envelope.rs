@@ -60,7 +60,9 @@ pub(crate) fn decode(
 ) -> Result<(Arc<str>, Block), Error> {
     address(record)?;
     let length = usize::from(u16::from_be_bytes([record[2], record[3]]));
-    let text = record.get(HEADER_BYTES..HEADER_BYTES + length).ok_or_else(|| corrupt("its source position is cut"))?;
+    let text = record
+        .get(HEADER_BYTES..HEADER_BYTES + length)
+        .ok_or_else(|| corrupt("its source position is cut"))?;
     let text = std::str::from_utf8(text).map_err(|_| corrupt("its source position is no text"))?;
     let block = decode_block(record.slice(HEADER_BYTES + length..), schema)?;
     Ok((Arc::from(text), block))

@@ -18,7 +18,8 @@ pub enum SinkError {
         /// The limit in bytes.
         limit_bytes: u64,
     },
-    /// There was no room within `write_timeout`. Nothing of this write was taken.
+    /// There was no room within `write_timeout`. Nothing was taken of a write that the log takes as one; of a larger one the parts before
+    /// may have been.
     Timeout(Duration),
     /// More rows were dead-lettered than allowed. The batch that passed the limit was not committed.
     TooManyErrors {
@@ -78,7 +79,9 @@ impl fmt::Display for SinkError {
                 f,
                 "{size_bytes} bytes in one piece do not fit into {limit_bytes} bytes of memory; raise the memory limit"
             ),
-            SinkError::Timeout(waited) => write!(f, "no room within {waited:?}; nothing of this write was taken"),
+            SinkError::Timeout(waited) => {
+                write!(f, "no room within {waited:?}: the target, or the disk of the log, does not keep up")
+            }
             SinkError::TooManyErrors { dead_letters, last } => {
                 write!(f, "stopped: {dead_letters} rows could not be applied, the last because: {last}")
             }

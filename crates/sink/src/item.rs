@@ -5,19 +5,20 @@ use standpipe_core::Block;
 
 use crate::stream::LaneState;
 
-/// A block on its way from the dispatcher (or `write_at`) to its commit.
+/// What moves a lane by one step: blocks on their way from the dispatcher (or `write_at`) to their commit. They are
+/// never parted, because between them there is no position at which the lane could stand.
 pub(crate) struct Item {
     /// Where it goes.
     pub(crate) lane: Arc<LaneState>,
-    /// The rows.
-    pub(crate) block: Block,
-    /// The position at which the block begins.
+    /// The rows: one block from the log, one or more from `write_at`.
+    pub(crate) blocks: Vec<Block>,
+    /// The position at which the rows begin.
     pub(crate) start: u64,
-    /// The lane's position once the block is applied.
+    /// The lane's position once they are applied.
     pub(crate) end: u64,
     /// What the source wants to remember about `end`.
     pub(crate) source_position: Arc<str>,
-    /// The source ends with this block.
+    /// The source ends with these rows.
     pub(crate) complete: bool,
     /// When it came.
     pub(crate) since: Instant,
@@ -25,8 +26,25 @@ pub(crate) struct Item {
     pub(crate) _permit: Permit,
 }
 
+impl Item {
+    /// Records of the log that it stands for. A step without blocks only moves the lane.
+    pub(crate) fn records(&self) -> u64 {
+        u64::from(!self.blocks.is_empty())
+    }
+
+    /// Rows, rejected ones included.
+    pub(crate) fn entries(&self) -> u64 {
+        self.blocks.iter().map(Block::entries).sum()
+    }
+
+    /// Bytes of all blocks.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.blocks.iter().map(Block::size_bytes).sum()
+    }
+}
+
 impl Weigh for Item {
     fn weight(&self) -> Weight {
-        Weight { rows: self.block.entries(), bytes: self.block.size_bytes() }
+        Weight { rows: self.entries(), bytes: self.size_bytes() }
     }
 }

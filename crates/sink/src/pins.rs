@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `stream/` number (4 bytes) | origin `u64`, lanes `u32`, mode `u8`, then texts (`u32` length and UTF-8): id, table's schema (empty: none), table, key columns |
 //! | `schema/` id (8 bytes) | the schema, as `Schema::encode` lays it down |
-//! | `floor/` number (4 bytes) lane (4 bytes) | `u64`: the lane has nothing unapplied between here and the log's start |
+//! | `floor/` number (4 bytes) lane (4 bytes) | two `u64`, a position and an end: no record of the lane lies between them |
 //!
 //! Integers are big-endian.
 
@@ -19,12 +19,28 @@ pub(crate) struct StreamPin {
     pub(crate) destination: Destination,
 }
 
+/// The log has no record of a lane from `position` to `end`: whoever stands between them misses nothing below `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Floor {
+    pub(crate) position: u64,
+    pub(crate) end: u64,
+}
+
+impl Floor {
+    pub(crate) fn encode(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.position.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.end.to_be_bytes());
+        bytes
+    }
+}
+
 /// One pin, read back.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pin {
     Stream(u32, StreamPin),
     Schema(SchemaId, Schema),
-    Floor { stream: u32, lane: u32, position: u64 },
+    Floor { stream: u32, lane: u32, floor: Floor },
 }
 
 pub(crate) fn stream_key(number: u32) -> Vec<u8> {
@@ -89,14 +105,19 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Pin, Error> {
     };
     pin.ok_or_else(|| {
         let key = String::from_utf8_lossy(key).into_owned();
-        Error::new(ErrorKind::Corrupt, format!("the log's pin {key:?} is none of a sink's: is it another program's log?"))
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("the log's pin {key:?} is none of a sink's: is it another program's log?"),
+        )
     })
 }
 
 fn decode_floor(numbers: &mut &[u8], mut value: &[u8]) -> Option<Pin> {
     let stream = u32::from_be_bytes(take(numbers)?);
     let lane = u32::from_be_bytes(take(numbers)?);
-    Some(Pin::Floor { stream, lane, position: u64::from_be_bytes(take(&mut value)?) })
+    let position = u64::from_be_bytes(take(&mut value)?);
+    let end = u64::from_be_bytes(take(&mut value)?);
+    value.is_empty().then_some(Pin::Floor { stream, lane, floor: Floor { position, end } })
 }
 
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
@@ -157,11 +178,13 @@ mod tests {
         let pin = stream();
         assert_eq!(decode(&stream_key(9), &pin.encode()).unwrap(), Pin::Stream(9, pin));
         let schema = Schema::new(vec![Column::new("a", Type::Int8)]).unwrap();
-        assert_eq!(decode(&schema_key(schema.id()), &schema.encode()).unwrap(), Pin::Schema(schema.id(), schema));
         assert_eq!(
-            decode(&floor_key(1, 2), &5u64.to_be_bytes()).unwrap(),
-            Pin::Floor { stream: 1, lane: 2, position: 5 }
+            decode(&schema_key(schema.id()), &schema.encode()).unwrap(),
+            Pin::Schema(schema.id(), schema)
         );
+        let floor = Floor { position: 5, end: 9 };
+        let read = decode(&floor_key(1, 2), &floor.encode()).unwrap();
+        assert_eq!(read, Pin::Floor { stream: 1, lane: 2, floor });
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct Receipt {
 }
 
 enum Durable {
-    /// One for each record.
+    /// One for each group of blocks that the log took as one.
     Waiting(Vec<oneshot::Receiver<Result<(), SinkError>>>),
     Known(Result<(), SinkError>),
     /// There is no log: the rows are safe when they are applied, and until then in their source.
@@ -37,7 +37,8 @@ impl Receipt {
     ///
     /// # Errors
     /// [`SinkError::Log`]: the rows may or may not be in the log ([`InDoubt`](standpipe_core::ErrorKind::InDoubt)), or are not
-    /// ([`Retry`](standpipe_core::ErrorKind::Retry)).
+    /// ([`Retry`](standpipe_core::ErrorKind::Retry)). Any other error: the sink was dropped or stopped first, and the rows may or may not
+    /// be in the log.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing; it can be asked again.
@@ -45,7 +46,15 @@ impl Receipt {
         let mut durable = self.durable.lock().await;
         if let Durable::Waiting(records) = &mut *durable {
             while let Some(record) = records.last_mut() {
-                let told = record.await.unwrap_or(Err(SinkError::Closed));
+                let told = match record.await {
+                    Ok(told) => told,
+                    // The sink is gone: the rows may or may not be in the log.
+                    Err(_) => Err(self
+                        .lanes
+                        .first()
+                        .and_then(|(lane, _)| lane.failure())
+                        .unwrap_or(SinkError::Closed)),
+                };
                 records.pop();
                 if told.is_err() {
                     *durable = Durable::Known(told.clone());

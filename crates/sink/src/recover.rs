@@ -8,7 +8,7 @@ use standpipe_log::{Log, Lsn};
 
 use crate::{
     DeadLetters, SinkError,
-    pins::{self, Pin, StreamPin},
+    pins::{self, Floor, Pin, StreamPin},
     shared::Shared,
     stream::StreamState,
 };
@@ -44,7 +44,7 @@ impl Schemas {
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) streams: BTreeMap<u32, StreamPin>,
-    pub(crate) floors: BTreeMap<(u32, u32), u64>,
+    pub(crate) floors: BTreeMap<(u32, u32), Floor>,
     pub(crate) schemas: Schemas,
 }
 
@@ -57,30 +57,43 @@ impl Memory {
                     memory.streams.insert(number, stream);
                 }
                 Pin::Schema(_, schema) => memory.schemas.insert(Arc::new(schema)),
-                Pin::Floor { stream, lane, position } => {
-                    memory.floors.insert((stream, lane), position);
+                Pin::Floor { stream, lane, floor } => {
+                    memory.floors.insert((stream, lane), floor);
                 }
             }
         }
         Ok(memory)
     }
 
-    /// Claims a stream whose positions are numbers of this log.
+    /// Claims a stream whose positions are numbers of this log. `lanes` is what is asked for where that is not known yet.
     pub(crate) async fn claim<L: Log>(
         &self,
         shared: &Shared,
         log: &L,
         number: u32,
         stream: &StreamPin,
+        lanes: Option<u32>,
     ) -> Result<StreamState, SinkError> {
         let source = source_of(log)?;
         let floors = self.floors.range((number, 0)..=(number, u32::MAX)).map(|((_, lane), at)| (*lane, *at));
+        let floors: Vec<_> = floors.collect();
+        let start = log.start().number();
         let request = ClaimRequest {
             stream: stream.id.clone(),
-            lanes: Some(stream.lanes),
-            source: source.clone(),
-            // A ledger may be ahead of a log that was allowed to lose its tail; `advance_to` then lifts the log.
-            window: Window { start: log.start().number(), end: u64::MAX, floors: floors.collect() },
+            lanes,
+            source,
+            window: Window {
+                // Nothing of a stream lies below its origin, so a log that still has its origin can serve it from anywhere.
+                start: if start <= stream.origin { 0 } else { start },
+                // A ledger may be ahead of a log that was allowed to lose its tail; `advance_to` then lifts the log.
+                end: u64::MAX,
+                // What was vouched for ends above the log's start, or it says nothing about what was removed since.
+                floors: floors
+                    .iter()
+                    .filter(|(_, at)| at.end >= start)
+                    .map(|(lane, at)| (*lane, at.position))
+                    .collect(),
+            },
             origin: stream.origin,
             reopen: true,
             owner: shared.settings.owner.clone(),
@@ -90,7 +103,8 @@ impl Memory {
             log.advance_to(Lsn::new(claim.position))?;
             trim_dead_letters(shared, &claim.lane, claim.position).await?;
         }
-        StreamState::new(number, source, true, Arc::new(stream.destination.clone()), claims)
+        let destination = Arc::new(stream.destination.clone());
+        StreamState::new(shared.id, number, true, destination, claims, &floors)
             .ok_or_else(|| SinkError::Invalid(format!("the target gave no lanes for stream {}", stream.id)))
     }
 }

@@ -28,7 +28,13 @@ impl Rows {
         let mut builder = BlockBuilder::new(stream.schema.clone());
         let mut blocks = Vec::new();
         for row in rows {
-            builder.serialize(row).map_err(|error| SinkError::Invalid(error.to_string()))?;
+            if let Err(fault) = builder.serialize(row) {
+                // A fault without a column is one of the type, not of a value: every row has it.
+                if fault.column.is_none() {
+                    return Err(SinkError::Invalid(fault.to_string()));
+                }
+                builder.reject(fault, &serde_json::to_vec(row).unwrap_or_default());
+            }
             if builder.size_bytes() >= stream.block_bytes {
                 blocks.push((0, builder.finish()));
             }

@@ -2,15 +2,15 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use serde::Serialize;
-use standpipe_core::{Claim, Destination, LaneId, Schema, SourceId, StreamId, TableName};
+use standpipe_core::{Claim, Destination, LaneId, Schema, StreamId, TableName};
 use tokio::sync::watch;
 
-use crate::{Rows, SinkError};
+use crate::{Rows, SinkError, pins::Floor};
 
 /// What a stream is: its name, where its rows go, and what they hold.
 #[derive(Clone, Debug)]
@@ -116,30 +116,36 @@ pub(crate) fn lane_of(key: &[u8], lanes: u32) -> u32 {
 /// A stream as the sink keeps it.
 pub(crate) struct StreamState {
     pub(crate) id: StreamId,
-    /// Its number in the log, or in this sink where there is no log.
+    /// The sink that claimed it.
+    pub(crate) sink: u64,
+    /// Its number in the log, or in this sink where no log names it.
     pub(crate) number: u32,
-    pub(crate) source: SourceId,
     /// Fed from the log, not by `write_at`.
     pub(crate) logged: bool,
     pub(crate) lanes: Vec<Arc<LaneState>>,
+    /// Held by a write from its first wait to its last row: writes take their turns in the order in which they were called.
+    pub(crate) turn: tokio::sync::Mutex<()>,
     failure: Arc<OnceLock<SinkError>>,
 }
 
 impl StreamState {
+    /// `floors` are those that the log holds, by lane.
     pub(crate) fn new(
+        sink: u64,
         number: u32,
-        source: SourceId,
         logged: bool,
         destination: Arc<Destination>,
         claims: Vec<Claim>,
+        floors: &[(u32, Floor)],
     ) -> Option<Self> {
         let id = claims.first()?.lane.stream.clone();
         let failure = Arc::new(OnceLock::new());
-        let lanes = claims
-            .into_iter()
-            .map(|claim| Arc::new(LaneState::new(number, destination.clone(), claim, failure.clone())))
-            .collect();
-        Some(StreamState { id, number, source, logged, lanes, failure })
+        let lane = |claim: Claim| {
+            let floor = floors.iter().find(|(lane, _)| *lane == claim.lane.lane).map(|(_, floor)| *floor);
+            Arc::new(LaneState::new(number, destination.clone(), claim, floor, failure.clone()))
+        };
+        let lanes = claims.into_iter().map(lane).collect();
+        Some(StreamState { id, sink, number, logged, lanes, turn: tokio::sync::Mutex::default(), failure })
     }
 
     /// Why the stream stopped, if it did.
@@ -174,8 +180,15 @@ pub(crate) struct LaneState {
     pub(crate) destination: Arc<Destination>,
     claim: Mutex<Claim>,
     pub(crate) progress: watch::Sender<Progress>,
-    /// The end of the last block that was put into the lane.
+    /// The end of the last rows that were put into the lane.
     queued_end: AtomicU64,
+    /// Records that were put into the lane and are not applied, and their rows.
+    waiting_records: AtomicU64,
+    waiting_rows: AtomicU64,
+    /// The floor that the log holds for the lane.
+    floor: Mutex<Option<Floor>>,
+    /// A store beside the target holds letters whose commit is not known to have happened.
+    letters_kept: AtomicBool,
     failure: Arc<OnceLock<SinkError>>,
 }
 
@@ -184,6 +197,7 @@ impl LaneState {
         stream_number: u32,
         destination: Arc<Destination>,
         claim: Claim,
+        floor: Option<Floor>,
         failure: Arc<OnceLock<SinkError>>,
     ) -> Self {
         let progress = Progress { position: claim.position, complete: false, failed: false };
@@ -192,6 +206,10 @@ impl LaneState {
             stream_number,
             destination,
             queued_end: AtomicU64::new(claim.position),
+            waiting_records: AtomicU64::new(0),
+            waiting_rows: AtomicU64::new(0),
+            floor: Mutex::new(floor),
+            letters_kept: AtomicBool::new(false),
             claim: Mutex::new(claim),
             progress: watch::Sender::new(progress),
             failure,
@@ -207,18 +225,61 @@ impl LaneState {
         self.progress.borrow().position
     }
 
+    /// Why the lane takes nothing more, if it does not.
+    pub(crate) fn failure(&self) -> Option<SinkError> {
+        self.progress.borrow().failed.then(|| self.failure.get().cloned().unwrap_or(SinkError::Closed))
+    }
+
     pub(crate) fn queued_end(&self) -> u64 {
         self.queued_end.load(Ordering::Acquire)
     }
 
-    pub(crate) fn queued(&self, end: u64) {
+    /// An item is put into the lane, or would have been if the stream had not stopped.
+    pub(crate) fn queued(&self, end: u64, records: u64, rows: u64) {
+        self.waiting_records.fetch_add(records, Ordering::Relaxed);
+        self.waiting_rows.fetch_add(rows, Ordering::Relaxed);
         self.queued_end.store(end, Ordering::Release);
+    }
+
+    /// Items are applied, or were not taken after all.
+    pub(crate) fn unqueued(&self, records: u64, rows: u64) {
+        self.waiting_records.fetch_sub(records, Ordering::Relaxed);
+        self.waiting_rows.fetch_sub(rows, Ordering::Relaxed);
+    }
+
+    /// Records that are not applied.
+    pub(crate) fn waiting_records(&self) -> u64 {
+        self.waiting_records.load(Ordering::Relaxed)
+    }
+
+    /// Their rows.
+    pub(crate) fn waiting_rows(&self) -> u64 {
+        self.waiting_rows.load(Ordering::Relaxed)
     }
 
     /// Whether something of the lane is queued, or waits behind a failure.
     pub(crate) fn is_outstanding(&self) -> bool {
         let progress = *self.progress.borrow();
         progress.failed || self.queued_end() > progress.position
+    }
+
+    /// Whether something of the lane is queued that will be applied if nothing fails.
+    pub(crate) fn is_moving(&self) -> bool {
+        let progress = *self.progress.borrow();
+        !progress.failed && self.queued_end() > progress.position
+    }
+
+    pub(crate) fn floor(&self) -> Option<Floor> {
+        *self.floor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_floor(&self, floor: Floor) {
+        *self.floor.lock().unwrap_or_else(PoisonError::into_inner) = Some(floor);
+    }
+
+    /// Letters go to a store before their commit. Returns whether some are there already from an attempt that failed.
+    pub(crate) fn letters_kept(&self) -> bool {
+        self.letters_kept.swap(true, Ordering::Relaxed)
     }
 
     /// The commit is done: the claim moves, and whoever waited learns of it.
@@ -228,6 +289,7 @@ impl LaneState {
             claim.position = position;
             source_position.clone_into(&mut claim.source_position);
         }
+        self.letters_kept.store(false, Ordering::Relaxed);
         self.progress.send_modify(|progress| {
             progress.position = position;
             progress.complete = complete;
@@ -249,11 +311,14 @@ impl LaneState {
         let seen = progress.wait_for(|now| now.failed || reached(now)).await;
         match seen.map(|now| reached(&now)) {
             Ok(true) => Ok(()),
-            _ => Err(SinkError::Stream {
-                stream: self.id.stream.clone(),
-                cause: Arc::new(self.failure.get().cloned().unwrap_or(SinkError::Closed)),
-            }),
+            _ => Err(self.stopped()),
         }
+    }
+
+    /// What those get who wait for a lane that stopped.
+    pub(crate) fn stopped(&self) -> SinkError {
+        let cause = self.failure.get().cloned().unwrap_or(SinkError::Closed);
+        SinkError::Stream { stream: self.id.stream.clone(), cause: Arc::new(cause) }
     }
 }
 
@@ -263,8 +328,9 @@ mod tests {
 
     #[test]
     fn a_key_never_changes_lane_between_versions() {
-        let lanes: Vec<u32> = ["", "acme", "umbrella", "initech", "hooli"].map(|key| lane_of(key.as_bytes(), 8)).to_vec();
-assert_eq!(lanes, [1, 4, 3, 4, 4]);
+        let lanes: Vec<u32> =
+            ["", "acme", "umbrella", "initech", "hooli"].map(|key| lane_of(key.as_bytes(), 8)).to_vec();
+        assert_eq!(lanes, [1, 4, 3, 4, 4]);
     }
 
     #[test]

@@ -1,32 +1,18 @@
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use standpipe_buffer::{Clock, JoinLimit, Taken};
+use standpipe_buffer::{JoinLimit, Taken};
 use standpipe_core::LaneId;
 
 use crate::{
     SinkError,
+    clock::{self, TokioClock},
     commit::{self, Part, Stopped},
     item::Item,
+    panicked::caught,
     shared::Shared,
 };
 
-/// The runtime's clock, so that a test can pause it.
-pub(crate) struct TokioClock;
-
-impl Clock for TokioClock {
-    type Sleep = tokio::time::Sleep;
-
-    fn now(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Self::Sleep {
-        tokio::time::sleep_until(deadline.into())
-    }
-}
+type Group = Vec<Taken<LaneId, Item>>;
 
 /// Takes batches that are due and commits them, until the lanes are closed and empty.
 pub(crate) async fn run(shared: Arc<Shared>) {
@@ -38,73 +24,89 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             bytes: shared.settings.batch_bytes(),
             lanes: shared.settings.lanes_per_commit.saturating_sub(1),
         };
-        group.extend(shared.lanes.take_more(TokioClock.now(), join));
+        group.extend(shared.lanes.take_more(clock::now(), join));
         // Two owners that take their ledger rows in one order never wait on each other.
         group.sort_by(|a, b| a.key().cmp(b.key()));
-        apply(&shared, group).await;
-    }
-}
-
-/// Commits a group, again and again where that can help. A lane that can't be committed is stopped; the rest of the group
-/// then goes on one lane at a time, so that it stops no other.
-async fn apply(shared: &Shared, group: Vec<Taken<LaneId, Item>>) {
-    match commit_group(shared, &group).await {
-        Ok(()) => group.into_iter().for_each(complete),
-        Err(_) if group.len() > 1 && shared.failure().is_none() => {
-            for taken in group {
-                let alone = [taken];
-                let ended = commit_group(shared, &alone).await;
-                let [taken] = alone;
-                end(shared, taken, ended);
-            }
-        }
-        Err(error) => {
-            for taken in group {
-                end(shared, taken, Err(error.clone()));
-            }
+        let Some(parted) = apply(&shared, group).await else { continue };
+        for taken in parted {
+            apply(&shared, vec![taken]).await;
         }
     }
 }
 
-fn complete(taken: Taken<LaneId, Item>) {
-    drop(taken.complete());
+/// Commits a group, again and again where that can help. Hands it back where its lanes should be tried one at a time,
+/// so that one that can't be committed stops no other; a lane alone is stopped.
+async fn apply(shared: &Shared, group: Group) -> Option<Group> {
+    match caught(commit_group(shared, &group)).await {
+        Ok(Ok(())) => leave(group),
+        Ok(Err(Lost { is_of_one_lane: true, .. })) if group.len() > 1 => return Some(group),
+        // Failed before it leaves: nobody may apply what comes behind it.
+        Ok(Err(Lost { error, .. })) => {
+            fail(shared, &group, &error);
+            leave(group);
+        }
+        Err(message) => {
+            shared.fail(SinkError::Panicked { what: "a flush worker", message });
+            leave(group);
+        }
+    }
+    None
 }
 
-fn end(shared: &Shared, taken: Taken<LaneId, Item>, ended: Result<(), SinkError>) {
-    let stream = taken.items().first().map(|item| item.lane.stream_number);
-    // Given up or done: either way the items leave the lane. What was not applied is in the log or in its source.
-    complete(taken);
-    match (ended, stream) {
-        (Err(error @ (SinkError::TooManyErrors { .. } | SinkError::Panicked { .. })), _) => shared.fail(error),
-        (Err(error), Some(stream)) => shared.fail_stream(stream, &error),
-        _ => {}
+/// Applied or given up: either way the items leave their lanes. What was not applied is in the log or in its source.
+fn leave(group: Group) {
+    for taken in group {
+        drop(taken.complete());
     }
 }
 
-async fn commit_group(shared: &Shared, group: &[Taken<LaneId, Item>]) -> Result<(), SinkError> {
+fn fail(shared: &Shared, group: &Group, error: &SinkError) {
+    if matches!(error, SinkError::TooManyErrors { .. }) {
+        return shared.fail(error.clone());
+    }
+    for taken in group {
+        if let Some(item) = taken.items().first() {
+            shared.fail_stream(item.lane.stream_number, error);
+        }
+    }
+}
+
+/// Why a group was given up.
+struct Lost {
+    error: SinkError,
+    /// It may concern one lane only.
+    is_of_one_lane: bool,
+}
+
+async fn commit_group(shared: &Shared, group: &[Taken<LaneId, Item>]) -> Result<(), Lost> {
     let parts: Vec<Part<'_>> = group.iter().map(|taken| Part { items: taken.items() }).collect();
-    let began = Instant::now();
-    for attempt in 1.. {
-        shared.check_alive()?;
+    let began = clock::now();
+    let mut attempt = 0_u32;
+    loop {
+        shared.check_alive().map_err(|error| Lost { error, is_of_one_lane: false })?;
         let reason = match commit::attempt(shared, &parts).await {
             Ok(()) => return Ok(()),
-            Err(Stopped::Lost { error, committed }) => {
-                tracing::debug!(%error, committed, "a batch is given up");
-                return Err(error);
-            }
+            Err(Stopped::Lost(error)) => return Err(Lost { error, is_of_one_lane: true }),
+            Err(Stopped::GivenUp(error)) => return Err(Lost { error, is_of_one_lane: false }),
             Err(Stopped::Retry(reason)) => reason,
         };
-        if shared.settings.retry.give_up_after.is_some_and(|limit| began.elapsed() >= limit) {
-            return Err(reason.into());
+        if is_given_up(shared, began) {
+            return Err(Lost { error: reason.into(), is_of_one_lane: false });
         }
+        attempt = attempt.saturating_add(1);
         pause(shared, attempt, &reason.to_string()).await;
     }
-    Err(SinkError::Closed)
 }
 
-async fn pause(shared: &Shared, attempt: u32, reason: &str) {
-    let pause: Duration = shared.settings.retry.pause_before(attempt);
-    tracing::warn!(%reason, ?pause, attempt, "the target cannot take a batch now; trying again");
+/// Whether what began then has been tried for as long as the settings allow.
+pub(crate) fn is_given_up(shared: &Shared, began: Instant) -> bool {
+    shared.settings.retry.give_up_after.is_some_and(|limit| clock::since(began) >= limit)
+}
+
+/// The pause before a call is tried again.
+pub(crate) async fn pause(shared: &Shared, attempt: u32, reason: &str) {
+    let pause = shared.settings.retry.pause_before(attempt);
+    tracing::warn!(%reason, ?pause, attempt, "the target cannot be used now; trying again");
     shared.events.stalled(reason, pause);
     tokio::time::sleep(pause).await;
 }
