@@ -71,7 +71,8 @@ fn features() -> Outcome {
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features"])?;
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features", "--features", "wal"])?;
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features", "--features", "sqlite"])?;
-    cargo(&["test", "--quiet", "--package", "standpipe-buffer", "--features", "metrics"])
+    cargo(&["test", "--quiet", "--package", "standpipe-buffer", "--features", "metrics"])?;
+    cargo(&["test", "--quiet", "--package", "standpipe-sink", "--features", "metrics", "--test", "metrics"])
 }
 
 /// Every crate that is published packages: its files are whole, and its manifest says what a registry wants.

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    Events, NoLog, Settings, Sink, SinkError, acknowledge, dispatch::Dispatcher, events::Unobserved,
+    Events, NoLog, Settings, Sink, SinkError, acknowledge, dispatch::Dispatcher, events::Unobserved, meter,
     recover::Memory, retention, running::Running, shared::Shared, sink::Logged, worker,
 };
 
@@ -96,7 +96,7 @@ impl<L: Log> SinkBuilder<L> {
         let target = self.target.ok_or_else(|| SinkError::Invalid("a sink needs a target".into()))?;
         check_guarantee(&target.guarantee(), self.at_least_once)?;
         check_settings(&self.settings)?;
-        let shared = Arc::new(Shared::new(self.settings, target, self.events));
+        let shared = Arc::new(Shared::new(self.settings, target, meter::metered(self.events)));
         let mut running = Running::default();
         let logged = match self.log {
             Some(log) => Some(open_log(log, &shared, &mut running).await?),

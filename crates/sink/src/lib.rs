@@ -12,6 +12,7 @@ mod envelope;
 mod error;
 mod events;
 mod item;
+mod meter;
 mod no_log;
 mod panicked;
 mod pins;
