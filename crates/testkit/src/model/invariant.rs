@@ -51,6 +51,8 @@ invariants! {
     ClaimIsFinal => View::claim_is_final,
     /// the log keeps what is not applied
     LogKeepsWaiting => View::log_keeps_waiting,
+    /// a floor that a claim trusts hides no row
+    FloorHidesNothing => View::floor_hides_nothing,
     /// a refusal has the cause that it names
     RefusalIsTrue => View::refusal_is_true,
     /// at rest, nobody waits for anybody
@@ -136,9 +138,16 @@ impl View<'_> {
     }
 
     fn log_keeps_waiting(&self) -> bool {
-        let (log, database) = (&self.state.log, &self.state.database);
-        let applied = |(lsn, row): (u8, u8)| lsn < database.position[self.protocol.lane(row)];
-        self.state.seen.restored || self.foreign() || log.between(0, log.start).all(applied)
+        self.state.seen.restored || self.foreign() || self.protocol.misses_nothing(self.state)
+    }
+
+    /// Whoever stands between the floor and the start is let in: nothing of the lane may have been there.
+    fn floor_hides_nothing(&self) -> bool {
+        let log = &self.state.log;
+        self.protocol.lanes().all(|lane| {
+            let mut removed = log.between(self.protocol.floor(log, lane), log.start);
+            !removed.any(|(_, row)| self.protocol.lane(row) == lane)
+        })
     }
 
     fn refusal_is_true(&self) -> bool {

@@ -54,6 +54,8 @@ mistakes! {
     AbsentLedgerTakenForNew,
     /// The log keeps no floor for lanes that are idle.
     IdleLaneTakenForGap,
+    /// A floor counts for ever, also after its lane moved on and the log was truncated further.
+    StaleFloor,
     /// The ledger's source is not compared with the log that asks.
     SourceIgnored,
     /// After a restart the rows are spread over another number of lanes.
@@ -90,7 +92,7 @@ impl Mistake {
                 Bounds { crashes: 1, ..log }
             }
             M::RetriedFsync => Bounds { crashes: 1, failed_syncs: 1, ..log },
-            M::GapIgnored | M::AbsentLedgerTakenForNew => Bounds { restores: 1, ..log },
+            M::GapIgnored | M::AbsentLedgerTakenForNew | M::StaleFloor => Bounds { restores: 1, ..log },
             M::LsnReusedAfterCrash => Bounds { rows: 3, crashes: 1, ..log },
             M::SourceIgnored => Bounds { rows: 3, crashes: 1, replaced_logs: 1, ..log },
         }

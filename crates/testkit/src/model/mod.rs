@@ -21,6 +21,7 @@
 
 mod bounds;
 mod database;
+mod floor;
 mod invariant;
 mod mistake;
 mod owner;

@@ -23,9 +23,9 @@ impl Protocol {
         }
         let mut to = *from;
         if let Some(refused) = self.refusal(from) {
-            let missing = |(lsn, row): (u8, u8)| lsn >= from.database.position[self.lane(row)];
-            let whole = !from.log.between(0, from.log.start).any(missing);
-            to.seen.refused_without_cause |= refused == Phase::RefusedGap && whole;
+            let whole = self.misses_nothing(from);
+            // A restored lane may stand where no floor was ever pinned: the log cannot tell what it had, and refuses.
+            to.seen.refused_without_cause |= refused == Phase::RefusedGap && whole && !from.seen.restored;
             to.owners[owner] = Owner { phase: refused, ..from.owners[owner] };
             return Some(to);
         }
@@ -45,6 +45,12 @@ impl Protocol {
         Some(to)
     }
 
+    /// The database has all that the log let go of.
+    pub(super) fn misses_nothing(&self, state: &State) -> bool {
+        let applied = |(lsn, row): (u8, u8)| lsn < state.database.position[self.lane(row)];
+        state.log.between(0, state.log.start).all(applied)
+    }
+
     /// As `ClaimRequest::judge`. A ledger that has no rows is judged like one at the stream's first position.
     fn refusal(&self, state: &State) -> Option<Phase> {
         let (log, database) = (&state.log, &state.database);
@@ -55,8 +61,7 @@ impl Protocol {
             || (database.epoch == 0 && self.has(Mistake::AbsentLedgerTakenForNew));
         for lane in self.lanes() {
             let position = database.position[lane];
-            let floor = if self.has(Mistake::IdleLaneTakenForGap) { log.start } else { log.floors[lane] };
-            if position < log.start && position < floor && !blind {
+            if position < self.floor(log, lane) && !blind {
                 return Some(Phase::RefusedGap);
             }
             if position > log.end {

@@ -30,6 +30,8 @@ pub struct Outcomes {
     pub fenced: usize,
     /// A claim was refused with `Gap`.
     pub gap: usize,
+    /// Of these, those in which nothing was missing and the log could not tell; only after a restore.
+    pub gap_unsure: usize,
     /// A claim was refused with `WrongSource`.
     pub wrong_source: usize,
     /// The database was restored, and all was applied again.
@@ -81,7 +83,7 @@ pub fn explore_for(bounds: &Bounds, mistake: Option<Mistake>, invariants: &[Inva
         protocol.progress(&state, &mut found);
         let at_rest = found.is_empty();
         if at_rest {
-            report.outcomes.count(&state);
+            report.outcomes.count(&protocol, &state);
         }
         if let Some(broken) = invariants.iter().find(|one| !one.holds(&protocol, &state, at_rest)) {
             report.violation = Some(Counterexample { invariant: *broken, trace: visited.trace(next) });
@@ -111,11 +113,12 @@ fn check_bounds(bounds: &Bounds) {
 }
 
 impl Outcomes {
-    fn count(&mut self, state: &State) {
+    fn count(&mut self, protocol: &Protocol, state: &State) {
         let any = |phase| usize::from(state.owners.iter().any(|owner| owner.phase == phase));
         self.at_rest += 1;
         self.fenced += any(Phase::Fenced);
         self.gap += any(Phase::RefusedGap);
+        self.gap_unsure += if protocol.misses_nothing(state) { any(Phase::RefusedGap) } else { 0 };
         self.wrong_source += any(Phase::RefusedSource);
         self.replayed += usize::from(state.seen.restored && any(Phase::RefusedGap) == 0);
     }

@@ -53,31 +53,6 @@ impl Protocol {
         Some(to)
     }
 
-    /// Removes all that every lane has applied, as far as the owner knows, and keeps the floors.
-    pub(super) fn truncate(&self, from: &State) -> Option<State> {
-        let owner = &from.owners[0];
-        if self.bounds.source != SourceKind::Log || owner.phase != Phase::Running {
-            return None;
-        }
-        let keep = if self.has(Mistake::TruncatedBeforeApplied) {
-            owner.taken
-        } else {
-            let waits = |row: u8, lsn: u8| lsn >= owner.position[self.lane(row)];
-            let first =
-                from.log.between(from.log.start, from.log.durable).find(|(lsn, row)| waits(*row, *lsn));
-            first.map_or(from.log.durable, |(lsn, _)| lsn)
-        };
-        if keep <= from.log.start {
-            return None;
-        }
-        let mut to = *from;
-        to.log.start = keep;
-        for (lsn, row) in from.log.between(from.log.start, keep) {
-            to.log.floors[self.lane(row)] = lsn + 1;
-        }
-        Some(to)
-    }
-
     /// Opening writes the surviving tail anew and syncs it before anybody reads it.
     pub(super) fn open(&self, from: &State, owner: usize) -> Option<State> {
         if from.owners[owner].phase != Phase::Down {
@@ -88,7 +63,7 @@ impl Protocol {
         to.log.durable = from.log.end;
         if self.has(Mistake::LsnReusedAfterCrash) && from.log.start == from.log.end {
             (to.log.start, to.log.end, to.log.durable) = (0, 0, 0);
-            to.log.floors = [0; LANES_MAX];
+            to.log.floors = [None; LANES_MAX];
             to.log.retired = (1 << from.log.next_row) - 1;
         }
         Some(to)
@@ -133,7 +108,7 @@ impl Protocol {
             durable: 0,
             hole: NONE,
             rows: [NONE; ROWS_MAX],
-            floors: [0; LANES_MAX],
+            floors: [None; LANES_MAX],
             identity: from.log.identity + 1,
             retired: (1 << from.log.next_row) - 1,
             ..from.log

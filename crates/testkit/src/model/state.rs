@@ -1,3 +1,4 @@
+use super::floor::Floor;
 use super::{Bounds, SourceKind};
 
 pub(super) const ROWS_MAX: usize = 4;
@@ -18,8 +19,8 @@ pub(super) struct Log {
     pub(super) hole: u8,
     /// The row at each number. Truncated rows stay: they are the history. Rows that a crash took are removed.
     pub(super) rows: [u8; ROWS_MAX],
-    /// Below `start`, a lane has nothing at or above its floor.
-    pub(super) floors: [u8; LANES_MAX],
+    /// What the log vouches for about each lane; durable.
+    pub(super) floors: [Option<Floor>; LANES_MAX],
     /// Which log it is: the first, or one that took its place.
     pub(super) identity: u8,
     pub(super) poisoned: bool,
@@ -113,6 +114,8 @@ pub(super) struct Owner {
     pub(super) position: [u8; LANES_MAX],
     pub(super) epoch: u8,
     pub(super) branch: Branch,
+    /// The floors are pinned to remove the log below this number; 0 where nothing is under way.
+    pub(super) releasing: u8,
     /// This life was told that it is fenced.
     pub(super) told_fenced: bool,
     /// The database was restored during this life.
@@ -163,7 +166,7 @@ impl State {
             durable: 0,
             hole: NONE,
             rows: [NONE; ROWS_MAX],
-            floors: [0; LANES_MAX],
+            floors: [None; LANES_MAX],
             identity: 0,
             poisoned: false,
             next_row: 0,

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::floor::Floor;
 use super::state::{Owner, Phase, ROWS_MAX, Stage, State};
 use super::{Bounds, Mistake};
 
@@ -15,6 +16,7 @@ pub(super) enum Step {
     Append,
     Sync,
     Acknowledge,
+    PinFloors,
     Truncate,
     Open(u8),
     Claim(u8),
@@ -67,6 +69,7 @@ impl Protocol {
         add(Step::Append, self.append(from));
         add(Step::Sync, self.sync(from));
         add(Step::Acknowledge, self.acknowledge(from));
+        add(Step::PinFloors, self.pin_floors(from));
         add(Step::Truncate, self.truncate(from));
         for owner in 0..2_u8 {
             let at = usize::from(owner);
@@ -133,6 +136,13 @@ impl Step {
         };
         match self {
             Step::Append => format!("append row {} as number {}", to.log.next_row - 1, to.log.end - 1),
+            Step::PinFloors => {
+                let floor = |floor: Option<Floor>| {
+                    floor.map_or("none".into(), |it| format!("{}..{}", it.position, it.end))
+                };
+                format!("{self}: {}", to.log.floors.map(floor).join(", "))
+            }
+            Step::Truncate => format!("{self}: it starts at {}", to.log.start),
             Step::Claim(owner) => format!("owner {owner} claims: {}", told(owner)),
             Step::Begin(owner, _) | Step::Advance(owner) | Step::Pay(owner)
                 if to.owners[usize::from(owner)].phase == Phase::Fenced =>
@@ -154,6 +164,7 @@ impl fmt::Display for Step {
             Step::Append => write!(f, "append"),
             Step::Sync => write!(f, "sync the log"),
             Step::Acknowledge => write!(f, "acknowledge what is durable"),
+            Step::PinFloors => write!(f, "pin the floors of lanes that stand still"),
             Step::Truncate => write!(f, "truncate the log"),
             Step::Open(owner) => write!(f, "owner {owner} opens its source"),
             Step::Claim(owner) => write!(f, "owner {owner} claims"),
