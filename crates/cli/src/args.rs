@@ -1,10 +1,15 @@
+#![allow(rustdoc::broken_intra_doc_links, reason = "these are help texts, where [default: ...] is no link")]
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use standpipe::sink::ErrorLimit;
 
-use crate::size;
+use crate::{load::MEMORY_BYTES_MIN, size};
+
+/// The table of dead letters unless another is named.
+pub(crate) const DEAD_LETTER_TABLE: &str = "standpipe_dead_letters";
 
 /// Loads files and streams into databases: what was acknowledged is on disk, and each row reaches its table exactly once.
 #[derive(Parser, Debug)]
@@ -14,7 +19,12 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 all applied; 2 wrong usage or input; 3 some rows dead-lettered; \
+const EXIT_CODES: &str = "Examples:
+  standpipe load flights.csv.gz --to sqlite:flights.db --create
+  standpipe dead-letters sqlite:flights.db
+  standpipe load --help
+
+Exit codes: 0 all applied; 2 wrong usage or input; 3 some rows dead-lettered; \
 4 target refused or unreachable; 5 data corruption; 130 interrupted after draining.
 Set STANDPIPE_LOG=info (or debug, trace) to see what happens inside.";
 
@@ -27,26 +37,67 @@ const LOAD_EXAMPLES: &str = "Examples:
       what was acknowledged survives a crash, and is applied by the next run
   standpipe load prices.csv --to sqlite:shop.db --mode upsert --key sku --dead-letter bad.ndjson
 
-A load that was killed is finished by running the same command again. A load that is complete says so and writes
+A load that was killed is finished by running the same command again. A load that is complete says so and writes \
 nothing. A file that has grown continues where it was.
 
-Exit codes: 0 all applied; 2 wrong usage or input; 3 some rows dead-lettered; 4 target refused or unreachable;
+Exit codes: 0 all applied; 2 wrong usage or input; 3 some rows dead-lettered; 4 target refused or unreachable; \
 5 data corruption; 130 interrupted after draining.";
+
+const WAL_EXAMPLES: &str = "Examples:
+  standpipe wal inspect /var/lib/events-log
+  standpipe wal verify /var/lib/events-log";
+
+const INSPECT_EXAMPLE: &str = "Example:
+  standpipe wal inspect /var/lib/events-log
+      each segment with its records, and how the log was left";
+
+const VERIFY_EXAMPLE: &str = "Example:
+  standpipe wal verify /var/lib/events-log && echo sound
+
+Exit codes: 0 sound; 2 no such directory; 5 damaged, with the place of each damage.";
+
+const LEDGER_EXAMPLES: &str = "Examples:
+  standpipe ledger sqlite:flights.db
+  standpipe ledger sqlite:flights.db --json | jq 'select(.complete | not)'
+
+`position` is how far the lane is applied: bytes of a file, records of a log. `complete` is yes when all of the source
+was applied.";
+
+const DEAD_LETTERS_EXAMPLES: &str = "Examples:
+  standpipe dead-letters sqlite:flights.db
+  standpipe dead-letters bad.ndjson
+  standpipe dead-letters sqlite:flights.db --json | jq -r .row > again.csv
+      the rows as they stood in the input, to be repaired and loaded";
+
+const DOCTOR_EXAMPLES: &str = "Example:
+  standpipe doctor sqlite:flights.db
+
+Exit codes: 0 nothing is broken; 4 something is, and the line with level `broken` says what.";
+
+const COMPLETIONS_EXAMPLES: &str = "Examples:
+  standpipe completions bash > ~/.local/share/bash-completion/completions/standpipe
+  standpipe completions zsh > ~/.zfunc/_standpipe
+  standpipe completions fish > ~/.config/fish/completions/standpipe.fish";
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Load files or standard input into tables
     #[command(after_help = LOAD_EXAMPLES)]
     Load(Box<LoadArgs>),
-    /// Look at a log directory
+    /// Look at a log directory: what standard input was acknowledged into
+    #[command(after_help = WAL_EXAMPLES)]
     Wal(WalArgs),
     /// Show how far every stream of a target has come
+    #[command(after_help = LEDGER_EXAMPLES)]
     Ledger(LedgerArgs),
     /// Show rows that did not reach their table, and why
+    #[command(after_help = DEAD_LETTERS_EXAMPLES)]
     DeadLetters(DeadLettersArgs),
-    /// Check a target's settings against what is promised
+    /// Check a target's settings against what is promised; changes nothing
+    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
     /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
 }
 
@@ -59,87 +110,91 @@ pub(crate) struct LoadArgs {
     /// The database, for example sqlite:flights.db
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
-    /// The table; without it, each file goes into the table of its name
+    /// The table [default: the file's name without its endings; standard input has none]
     #[arg(long)]
     pub(crate) table: Option<String>,
-    /// What the input is; without it, the file's name tells (standard input: csv)
+    /// What the input is [default: by the file's name: ndjson for .ndjson, .jsonl, .json; csv for all else]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
-    /// Make the table if it is absent, with the types found in the input
+    /// Make the table (and the database file) if it is absent, with the types found in the input [default: off]
     #[arg(long)]
     pub(crate) create: bool,
-    /// Types of columns that are not to be guessed: col=type,...
-    /// (bool int2 int4 int8 float4 float8 text bytea date time timestamp timestamptz uuid json)
+    /// Types of columns [default: the table's; for one that is made, those found in the input]. Types are bool int2
+    /// int4 int8 float4 float8 text bytea date time timestamp timestamptz uuid json
     #[arg(long, value_name = "COL=TYPE", value_delimiter = ',', value_parser = column_type)]
     pub(crate) types: Vec<(String, standpipe::Type)>,
-    /// What separates CSV fields; \t for tabs
-    #[arg(long, value_name = "C", default_value = ",", value_parser = delimiter)]
-    pub(crate) delimiter: u8,
-    /// The field that means NULL
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    /// What separates CSV fields: one ASCII character; \t for tabs
+    /// [default: a comma; a tab for .tsv files]
+    #[arg(long, value_name = "C", value_parser = delimiter)]
+    pub(crate) delimiter: Option<u8>,
+    /// The CSV field that means NULL, quoted or not [default: the empty field]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) null: String,
-    /// The first line of the CSV is a row already; columns go by their place
+    /// The first line of the CSV is a row already; fields go to columns by their place, those of a table that is made
+    /// are called c1, c2, ... [default: off]
     #[arg(long)]
     pub(crate) no_header: bool,
     /// What a row does to a row with the same key
     #[arg(long, value_enum, default_value_t = ModeArg::Append)]
     pub(crate) mode: ModeArg,
-    /// The key's columns, for upsert, replace and ignore; with --create also the primary key
+    /// The key's columns, for upsert, replace, ignore and lanes; with --create also the primary key [default: none]
     #[arg(long, value_name = "COL", value_delimiter = ',')]
     pub(crate) key: Vec<String>,
-    /// Empty the table first, as part of the first commit
+    /// Empty the table first, as part of the first commit; a load that goes on or is complete does not [default: off]
     #[arg(long)]
     pub(crate) truncate: bool,
-    /// The name under which the load keeps its place; without it, the table and the source
+    /// The name under which the load keeps its place [default: the table's name and the file's path, or TABLE@stdin]
     #[arg(long, value_name = "ID")]
     pub(crate) stream: Option<String>,
-    /// The log's directory, for standard input; without it, one for this target and stream in the user's state directory
+    /// The log's directory, for standard input [default: one for this target and stream in $XDG_STATE_HOME/standpipe,
+    /// or ~/.local/state/standpipe]
     #[arg(long, value_name = "DIR")]
     pub(crate) wal: Option<PathBuf>,
-    /// How durable acknowledged rows are: group and sync survive power loss, periodic:D may lose the last D, os
-    /// what the system had not written
+    /// How durable acknowledged rows of standard input are: group and sync survive power loss, periodic:D may lose the
+    /// last D (500ms, say), os what the system had not written; the end of the process loses nothing with any
     #[arg(long, value_name = "group|sync|periodic:D|os", default_value = "group", value_parser = durability)]
     pub(crate) durability: standpipe::wal::Durability,
     /// Rows after which a batch is committed
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) batch_rows: u64,
-    /// Bytes after which a batch is committed
+    /// Bytes after which a batch is committed; a fourth of --memory at most
     #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = size::bytes)]
     pub(crate) batch_bytes: u64,
     /// How long the oldest row of a batch waits at most
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = size::duration)]
     pub(crate) flush_after: Duration,
-    /// Memory for rows under way
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size::bytes)]
+    /// Memory for rows under way, at least 1MiB; one record may be an eighth of it (16MiB at most)
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = memory)]
     pub(crate) memory: u64,
-    /// The log's size at which writers wait for the database
+    /// The log's size at which standard input waits for the database; at least 16MiB
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size::bytes)]
     pub(crate) wal_max: u64,
     /// Transactions that may be open at once (SQLite takes one at a time)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) workers: u16,
-    /// Lanes of the stream, by --key: fixed when the stream is first loaded
+    /// Lanes of a file's stream, by --key: fixed when the stream is first loaded [default: as many as it has, or 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) lanes: Option<u32>,
     /// Where rows go that cannot be applied: a file, or table:NAME in the database
     #[arg(long, value_name = "FILE|table:NAME", default_value = "table:standpipe_dead_letters")]
     pub(crate) dead_letter: String,
-    /// Stop when more rows than this could not be applied
+    /// Stop when more rows of an input than this could not be applied; P% is of all rows, once there were 1,000
     #[arg(long, value_name = "N|P%", default_value = "1000", value_parser = size::error_limit)]
     pub(crate) max_errors: ErrorLimit,
     /// What to do with a field that is no column of the table
     #[arg(long, value_enum, default_value_t = UnknownFieldArg::Reject)]
     pub(crate) unknown_field: UnknownFieldArg,
-    /// Drop what an interrupted run acknowledged already, for a producer that starts over
+    /// Drop from standard input as many records as an interrupted run acknowledged, for a producer that starts over
+    /// [default: off]
     #[arg(long)]
     pub(crate) skip_acknowledged: bool,
-    /// Read and check everything, write nothing
+    /// Read and check everything, write nothing [default: off]
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// How long to go on trying while the database cannot be reached or is locked
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = size::duration)]
     pub(crate) retry_for: Duration,
-    /// How progress is shown (on standard error)
+    /// How progress is shown, on standard error; the summary goes to standard output
     #[arg(long, value_enum, default_value_t = ProgressArg::Auto)]
     pub(crate) progress: ProgressArg,
 }
@@ -186,7 +241,7 @@ pub(crate) enum ProgressArg {
     Bar,
     /// A line now and then
     Plain,
-    /// A JSON object a line
+    /// A JSON object a line, messages included
     Json,
     /// Nothing
     None,
@@ -202,11 +257,13 @@ pub(crate) struct WalArgs {
 #[derive(Subcommand, Debug)]
 pub(crate) enum WalCommand {
     /// Show segments, records and how full they are; changes nothing
+    #[command(after_help = INSPECT_EXAMPLE)]
     Inspect {
         /// The log's directory
         dir: PathBuf,
     },
     /// Check every checksum; exit code 5 on damage; changes nothing
+    #[command(after_help = VERIFY_EXAMPLE)]
     Verify {
         /// The log's directory
         dir: PathBuf,
@@ -218,7 +275,7 @@ pub(crate) enum WalCommand {
 pub(crate) struct LedgerArgs {
     /// The database, for example sqlite:flights.db
     pub(crate) url: String,
-    /// One JSON object a line
+    /// One JSON object a line [default: off]
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -230,12 +287,12 @@ pub(crate) struct DeadLettersArgs {
     #[arg(value_name = "URL|FILE")]
     pub(crate) place: String,
     /// The table that has them
-    #[arg(long, default_value = "standpipe_dead_letters")]
+    #[arg(long, default_value = DEAD_LETTER_TABLE)]
     pub(crate) table: String,
     /// How many at most
-    #[arg(long, default_value_t = 1000)]
-    pub(crate) limit: u64,
-    /// One JSON object a line, the row included
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) limit: u32,
+    /// One JSON object a line, the row included [default: off]
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -252,6 +309,13 @@ pub(crate) struct DoctorArgs {
 pub(crate) struct CompletionsArgs {
     /// The shell
     pub(crate) shell: Shell,
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    match size::bytes(text)? {
+        bytes if bytes < MEMORY_BYTES_MIN => Err("at least 1MiB is needed".to_owned()),
+        bytes => Ok(bytes),
+    }
 }
 
 fn column_type(text: &str) -> Result<(String, standpipe::Type), String> {
@@ -281,7 +345,10 @@ fn durability(text: &str) -> Result<standpipe::wal::Durability, String> {
         "sync" => Ok(Durability::Sync),
         "os" => Ok(Durability::Os),
         _ => match text.strip_prefix("periodic:") {
-            Some(period) => Ok(Durability::Periodic(size::duration(period)?)),
+            Some(period) => match size::duration(period)? {
+                Duration::ZERO => Err("a period of zero is what `group` does".to_owned()),
+                period => Ok(Durability::Periodic(period)),
+            },
             None => Err(format!("{text:?} is none of group, sync, periodic:DURATION, os")),
         },
     }

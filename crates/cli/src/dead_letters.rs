@@ -12,18 +12,18 @@ use crate::{
 /// `standpipe dead-letters URL|FILE`: the rows that did not reach their table, and why.
 pub(crate) fn run(args: &DeadLettersArgs) -> Result<Exit, Failure> {
     let mut letters = if args.place.parse::<TargetUrl>().is_ok() {
-        of_target(&args.place, &args.table, args.limit)?
+        of_target(&args.place, &args.table, u64::from(args.limit))?
     } else {
         let path = Path::new(&args.place);
-        if !path.exists() {
+        if !path.is_file() {
             return Err(Failure::usage(format!(
-                "{}: no such file; give a dead-letter file or a target such as sqlite:flights.db",
+                "{}: no such file; give a dead-letter file, or a target such as sqlite:flights.db",
                 args.place
             )));
         }
         DeadLetterFile::read(path)?
     };
-    letters.truncate(usize::try_from(args.limit).unwrap_or(usize::MAX));
+    letters.truncate(args.limit as usize);
     if args.json {
         letters.iter().for_each(|letter| output::say(json(letter)));
     } else if letters.is_empty() {
@@ -46,7 +46,8 @@ fn of_target(url: &str, table: &str, limit: u64) -> Result<Vec<DeadLetter>, Fail
 
 /// Where it came from, and why it was refused, in one line.
 pub(crate) fn line(letter: &DeadLetter) -> String {
-    let mut place = if letter.origin.is_empty() { letter.lane.stream.to_string() } else { letter.origin.to_string() };
+    let mut place =
+        if letter.origin.is_empty() { letter.lane.stream.to_string() } else { letter.origin.to_string() };
     if let Some(line) = letter.line {
         place.push_str(&format!(":{line}"));
     }

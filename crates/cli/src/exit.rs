@@ -1,4 +1,4 @@
-use std::{error::Error as _, fmt, process::ExitCode};
+use std::{error::Error as _, fmt, io, process::ExitCode};
 
 use standpipe::{Error, ErrorKind, SinkError};
 
@@ -43,20 +43,41 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) message: String,
+    /// The line of the input that it is about.
+    line: Option<u64>,
 }
 
 impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Failure { exit, message: message.into(), line: None }
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Failure { exit: Exit::Usage, message: message.into() }
+        Failure::new(Exit::Usage, message)
     }
 
     pub(crate) fn refused(message: impl Into<String>) -> Self {
-        Failure { exit: Exit::Refused, message: message.into() }
+        Failure::new(Exit::Refused, message)
+    }
+
+    /// An input that cannot be read; one that is damaged has an exit code of its own.
+    pub(crate) fn of_reading(message: impl Into<String>, error: &io::Error) -> Self {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        // What decompressors say of bytes that are damaged or cut.
+        let is_damage = matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof);
+        Failure::new(if is_damage { Exit::Corrupt } else { Exit::Usage }, message)
+    }
+
+    /// Tells the line of the input that it is about.
+    pub(crate) fn on_line(mut self, line: u64) -> Self {
+        self.line = Some(line);
+        self
     }
 
     /// The same failure, told with where it happened.
     pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
-        self.message = format!("{place}: {}", self.message);
+        let line = self.line.take().map_or(String::new(), |line| format!(":{line}"));
+        self.message = format!("{place}{line}: {}", self.message);
         self
     }
 }
@@ -70,25 +91,56 @@ impl fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = if error.kind() == ErrorKind::Corrupt { Exit::Corrupt } else { Exit::Refused };
-        Failure { exit, message: with_cause(&error) }
+        Failure::new(exit, with_cause(&error))
     }
 }
 
 impl From<SinkError> for Failure {
     fn from(error: SinkError) -> Self {
-        let exit = match (&error, error.kind()) {
+        let exit = match (root(&error), error.kind()) {
             (SinkError::TooManyErrors { .. }, _) | (_, ErrorKind::Reject) => Exit::DeadLettered,
             (_, ErrorKind::Corrupt) => Exit::Corrupt,
             (SinkError::Invalid(_) | SinkError::TooLarge { .. }, _) => Exit::Usage,
             _ => Exit::Refused,
         };
-        Failure { exit, message: error.to_string() }
+        let message = match root(&error) {
+            error @ SinkError::TooManyErrors { .. } => format!(
+                "{error}. That is more than --max-errors allows: the batch that passed the limit was not committed. Mend \
+                 the input or raise --max-errors, and run the same command again"
+            ),
+            SinkError::Target(error) if error.kind() == ErrorKind::Fenced => {
+                format!("{error}. What it had committed stays; the other run does the rest")
+            }
+            SinkError::Target(error) if error.kind() == ErrorKind::Retry => gave_up(with_cause(error)),
+            SinkError::Target(error) => with_cause(error),
+            error => error.to_string(),
+        };
+        Failure::new(exit, message)
     }
 }
 
 impl From<standpipe::log::LogError> for Failure {
     fn from(error: standpipe::log::LogError) -> Self {
         SinkError::from(error).into()
+    }
+}
+
+/// What could have succeeded later, and did not for as long as was waited.
+fn gave_up(mut message: String) -> String {
+    if message.contains("SQLITE_FULL") && !message.contains("make room") {
+        message.push_str("; make room on the disk");
+    }
+    message.push_str(
+        ". It was tried for as long as --retry-for says; the same command goes on where this one stopped",
+    );
+    message
+}
+
+/// Why a stream stopped: its name says nothing that the input's does not.
+fn root(error: &SinkError) -> &SinkError {
+    match error {
+        SinkError::Stream { cause, .. } => root(cause),
+        error => error,
     }
 }
 

@@ -9,7 +9,8 @@ use crate::{
 
 /// `standpipe ledger URL`: how far every stream has come.
 pub(crate) fn run(args: &LedgerArgs) -> Result<Exit, Failure> {
-    let url: TargetUrl = args.url.parse().map_err(|error: standpipe::Error| Failure::usage(error.to_string()))?;
+    let url: TargetUrl =
+        args.url.parse().map_err(|error: standpipe::Error| Failure::usage(error.to_string()))?;
     let rows = runtime()?.block_on(async {
         let target = open_target(&url, false).await?;
         let rows = target.ledger(None).await?;

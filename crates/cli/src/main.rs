@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, ProgressArg};
 use crate::exit::{Exit, Failure};
 
 fn main() -> ExitCode {
@@ -25,6 +25,9 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let filter = EnvFilter::try_from_env("STANDPIPE_LOG").unwrap_or_else(|_| EnvFilter::new("off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if matches!(&args.command, Command::Load(load) if load.progress == ProgressArg::Json) {
+        output::set_style(output::Style::Json);
+    }
     match run(args.command) {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -1,7 +1,27 @@
 use std::{
     fmt,
     io::{self, Write},
+    sync::{Mutex, PoisonError},
 };
+
+use indicatif::ProgressBar;
+
+/// How messages on standard error are told, so that they fit to the progress that is shown there.
+pub(crate) enum Style {
+    /// As lines.
+    Lines,
+    /// As lines above a bar.
+    Above(ProgressBar),
+    /// As JSON objects: `{"message": ...}`.
+    Json,
+}
+
+static STYLE: Mutex<Style> = Mutex::new(Style::Lines);
+
+/// Chooses how messages are told from now on.
+pub(crate) fn set_style(style: Style) {
+    *STYLE.lock().unwrap_or_else(PoisonError::into_inner) = style;
+}
 
 /// Prints a line to standard output. A reader that went away is no error: what was asked for is done all the same.
 pub(crate) fn say(line: impl fmt::Display) {
@@ -10,7 +30,17 @@ pub(crate) fn say(line: impl fmt::Display) {
 
 /// Prints a message for people to standard error.
 pub(crate) fn complain(message: impl fmt::Display) {
-    let _ = writeln!(io::stderr().lock(), "standpipe: {message}");
+    let line = || {
+        let _ = writeln!(io::stderr().lock(), "standpipe: {message}");
+    };
+    match &*STYLE.lock().unwrap_or_else(PoisonError::into_inner) {
+        Style::Lines => line(),
+        Style::Above(bar) => bar.suspend(line),
+        Style::Json => {
+            let _ =
+                writeln!(io::stderr().lock(), "{}", serde_json::json!({ "message": message.to_string() }));
+        }
+    }
 }
 
 /// Rows as a table with aligned columns.
@@ -21,8 +51,11 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let line = |cells: Vec<&str>| {
-        let padded: Vec<String> =
-            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}", width = *width))
+            .collect();
         padded.join("  ").trim_end().to_owned()
     };
     let mut lines = vec![line(header.to_vec())];

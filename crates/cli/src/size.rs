@@ -5,6 +5,7 @@ use standpipe::sink::ErrorLimit;
 /// Reads a size such as `16MiB`, `4MB`, `64k` or `1000`. `k`, `m`, `g` alone are powers of 1,024.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
+    let number: u64 = number.parse().map_err(|_| format!("{text:?} is no size; try 16MiB"))?;
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "k" | "kib" => 1 << 10,
@@ -15,7 +16,6 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         "gb" => 1_000_000_000,
         _ => return Err(format!("{unit:?} is no unit of size; try 16MiB")),
     };
-    let number: u64 = number.parse().map_err(|_| format!("{text:?} is no size; try 16MiB"))?;
     number.checked_mul(factor).ok_or_else(|| format!("{text:?} is too large"))
 }
 
@@ -38,7 +38,11 @@ pub(crate) fn error_limit(text: &str) -> Result<ErrorLimit, String> {
     let wrong = || format!("{text:?} is no limit; try 1000 or 5%");
     if let Some(percent) = text.strip_suffix('%') {
         let percent: f64 = percent.parse().map_err(|_| wrong())?;
-        return if (0.0..=100.0).contains(&percent) { Ok(ErrorLimit::Percent(percent)) } else { Err(wrong()) };
+        return if (0.0..=100.0).contains(&percent) {
+            Ok(ErrorLimit::Percent(percent))
+        } else {
+            Err(wrong())
+        };
     }
     text.parse().map(ErrorLimit::Rows).map_err(|_| wrong())
 }

@@ -71,7 +71,8 @@ fn show(dir: &Path, found: &Inspection) {
         })
         .collect();
     if !rows.is_empty() {
-        let header = ["segment", "version", "first lsn", "end lsn", "frames", "records", "used", "full", "state"];
+        let header =
+            ["segment", "version", "first lsn", "end lsn", "frames", "records", "used", "full", "state"];
         output::say(output::table(&header, &rows));
     }
     output::say(format!(
@@ -99,14 +100,17 @@ fn damaged(dir: &Path, found: &Inspection) -> Result<Exit, Failure> {
         return Ok(Exit::Applied);
     }
     for damage in &found.damage {
-        output::say(format!("{} byte {}, record {}: {}", damage.segment, damage.offset, damage.lsn, damage.what));
+        output::say(format!(
+            "{} byte {}, record {}: {}",
+            damage.segment, damage.offset, damage.lsn, damage.what
+        ));
     }
-    Err(Failure {
-        exit: Exit::Corrupt,
-        message: format!(
-            "{}: {} damaged places; restore the directory from a copy, or keep it for repair: nothing was changed",
+    Err(Failure::new(
+        Exit::Corrupt,
+        format!(
+            "{}: damaged in {} places; restore the directory from a copy, or keep it for repair: nothing was changed",
             dir.display(),
             found.damage.len()
         ),
-    })
+    ))
 }

@@ -1,7 +1,5 @@
 //! How a file is known again: by what it begins with, and by its last record before the position.
 
-use std::io::{self, Read};
-
 use serde::{Deserialize, Serialize};
 use standpipe::{SourceId, core::LedgerRow};
 use xxhash_rust::xxh3::Xxh3;
@@ -24,9 +22,15 @@ pub(crate) struct FilePosition {
     pub(crate) line: u64,
     /// Length of the last record before the position, at most `TAIL_BYTES_MAX`, and the hash of those bytes.
     pub(crate) tail: Option<(u32, String)>,
+    /// Standard input: the hash of the first record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first: Option<String>,
     /// The last record had no line end: a file that grows from here may have changed it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) open_end: bool,
+    /// The key that says which row goes into which lane, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) key: Vec<String>,
     /// The file's size on disk, once all of it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) size: Option<u64>,
@@ -49,13 +53,9 @@ pub(crate) fn tail_of(record: &[u8]) -> (u32, String) {
 }
 
 /// Names a file by its first bytes: `file:LENGTH:HASH`. Where the ledger names a shorter beginning, because the file was shorter then,
-/// and the file still has it, that name is kept.
+/// and the file still has it, that name is kept. Of a damaged file the beginning is what can be unpacked of it.
 pub(crate) fn source_of(file: &InputFile, ledger: &[LedgerRow]) -> Result<SourceId, Failure> {
-    let failed = |error: io::Error| Failure::usage(format!("{}: {error}", file.path.display()));
-    let mut head = Vec::new();
-    file.read().map_err(failed)?.take(HEAD_BYTES).read_to_end(&mut head).map_err(|error| {
-        Failure::usage(format!("{}: it cannot be unpacked: {error}", file.path.display()))
-    })?;
+    let (head, _) = file.head(HEAD_BYTES)?;
     let known = ledger.first().map(|row| row.source.as_str());
     let length = known.and_then(length_of).filter(|length| *length <= head.len()).unwrap_or(head.len());
     let name = name_of(&head[..length]);
@@ -82,6 +82,8 @@ mod tests {
             records: u64::MAX,
             line: u64::MAX,
             tail: Some(tail_of(&[b'x'; 10_000])),
+            first: None,
+            key: Vec::new(),
             open_end: true,
             size: Some(u64::MAX),
         };

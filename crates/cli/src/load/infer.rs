@@ -6,10 +6,7 @@ use standpipe::{
     row::{CsvEntry, CsvRows, CsvSettings, Inference, JsonEntry, JsonLines, Position},
 };
 
-use super::{
-    input::InputFile,
-    plan::Origin,
-};
+use super::plan::Origin;
 use crate::{args::Format, exit::Failure};
 
 /// Bytes at the beginning of an input that are looked at.
@@ -42,37 +39,44 @@ pub(crate) fn look(
     wants_types: bool,
     shape: Option<&TableShape>,
 ) -> Result<Found, Failure> {
-    let head = match origin {
-        Origin::File(file) => head_of(file)?,
-        Origin::Stdin(stdin) => stdin.peek(HEAD_BYTES as usize, wants_types),
+    let (head, more) = match origin {
+        Origin::File(file) => file.head(HEAD_BYTES)?,
+        Origin::Peeked(stdin) | Origin::Stdin { stdin, .. } => {
+            let head = stdin.peek(HEAD_BYTES as usize, wants_types)?;
+            let more = head.len() as u64 >= HEAD_BYTES;
+            (head, more)
+        }
     };
     check_text(&head)?;
     let found = match format {
-        Format::Csv => look_at_csv(origin, &head, csv, has_header, wants_types, shape)?,
-        Format::Ndjson => look_at_json(origin, &head)?,
+        Format::Csv => look_at_csv(origin, &head, !more, csv, has_header, wants_types, shape)?,
+        Format::Ndjson => look_at_json(origin, &head, !more)?,
     };
     if found.fields.is_empty() && shape.is_none() {
-        return Err(Failure::usage("the input is empty: there is nothing to make a table from"));
+        return Err(Failure::usage(if head.is_empty() {
+            "the input is empty: there is nothing to make a table from"
+        } else {
+            "the input has no record to make a table from; is --format right?"
+        }));
+    }
+    if found.fields.is_empty() && format == Format::Csv && has_header {
+        return Err(Failure::usage(
+            "the input is empty: a first line with the names of the columns was expected",
+        ));
     }
     Ok(found)
-}
-
-fn head_of(file: &InputFile) -> Result<Vec<u8>, Failure> {
-    let mut head = Vec::new();
-    let unpacked = file.read().and_then(|reader| reader.take(HEAD_BYTES).read_to_end(&mut head));
-    unpacked.map_err(|error| Failure::usage(format!("it cannot be unpacked: {error}")))?;
-    Ok(head)
 }
 
 /// Refuses what is plainly no text. A bad byte further on is a bad row, not a bad file.
 fn check_text(head: &[u8]) -> Result<(), Failure> {
     let first = &head[..head.len().min(4096)];
     if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") {
-        return Err(Failure::usage("line 1: this is UTF-16; convert it first, for example with iconv -f utf-16 -t utf-8"));
+        let advice = "this is UTF-16; convert it first, for example with iconv -f utf-16 -t utf-8";
+        return Err(Failure::usage(advice).on_line(1));
     }
     let odd = first.iter().filter(|byte| **byte < 9 || (14..32).contains(*byte)).count();
     if odd * 10 > first.len() {
-        return Err(Failure::usage("line 1: this is no text but binary data; is it the right file?"));
+        return Err(Failure::usage("this is no text but binary data; is it the right file?").on_line(1));
     }
     Ok(())
 }
@@ -80,6 +84,7 @@ fn check_text(head: &[u8]) -> Result<(), Failure> {
 fn look_at_csv(
     origin: &Origin,
     head: &[u8],
+    whole: bool,
     csv: &CsvSettings,
     has_header: bool,
     wants_types: bool,
@@ -97,28 +102,33 @@ fn look_at_csv(
     };
     for (index, field) in fields.iter().enumerate() {
         if field.is_empty() {
-            return Err(Failure::usage(format!("line 1: column {} has no name", index + 1)));
-        }
-        if let Some(first) = fields[..index].iter().position(|earlier| earlier == field) {
             return Err(Failure::usage(format!(
-                "line 1: column {field:?} is there twice, as column {} and column {}; rename one of them",
+                "column {} has no name; name it, or say --no-header if the first line is a row already",
+                index + 1
+            ))
+            .on_line(1));
+        }
+        // Databases compare the names of columns without their case.
+        if let Some(first) = fields[..index].iter().position(|earlier| earlier.eq_ignore_ascii_case(field)) {
+            return Err(Failure::usage(format!(
+                "column {field:?} is there twice, as column {} and column {}; rename one of them",
                 first + 1,
                 index + 1
-            )));
+            ))
+            .on_line(1));
         }
     }
     if !wants_types || fields.is_empty() {
         return Ok(Found { fields, inferred: None });
     }
     let mut inference = Inference::of_csv(&fields, csv);
-    let whole = (head.len() as u64) < HEAD_BYTES;
     observe_csv(&mut rows, &mut inference, whole)?;
     if let (Origin::File(file), false) = (origin, whole)
         && file.is_seekable()
     {
         for spot in spots(file.size_bytes) {
-            let failed = |error: std::io::Error| Failure::usage(error.to_string());
-            let reader = file.from_byte(spot).map_err(failed)?.take(SPOT_BYTES);
+            let failed = |error: std::io::Error| Failure::of_reading(error.to_string(), &error);
+            let reader = file.open_at(spot).map_err(failed)?.take(SPOT_BYTES);
             let mut rows = CsvRows::resume(reader, csv.clone(), Position { offset: spot, line: 0 })?;
             // A spot is anywhere in a line, and its last record may be cut: both are left out.
             rows.skip_line()?;
@@ -129,7 +139,11 @@ fn look_at_csv(
 }
 
 /// Observes every record, but the last one where the input goes on behind it.
-fn observe_csv<R: Read>(rows: &mut CsvRows<R>, inference: &mut Inference, whole: bool) -> Result<(), Failure> {
+fn observe_csv<R: Read>(
+    rows: &mut CsvRows<R>,
+    inference: &mut Inference,
+    whole: bool,
+) -> Result<(), Failure> {
     while let Some(entry) = rows.read()? {
         if let CsvEntry::Record(record) = entry
             && (whole || record.has_line_end())
@@ -152,23 +166,24 @@ fn by_place(count: usize, shape: Option<&TableShape>) -> Result<Vec<String>, Fai
     let given: Vec<_> = shape.columns.iter().filter(|column| !column.generated).collect();
     if count > given.len() {
         return Err(Failure::usage(format!(
-            "line 1 has {count} fields, table {} only {} columns that can be given",
+            "the first record has {count} fields, table {} only {} columns that can be given",
             shape.table,
             given.len()
-        )));
+        ))
+        .on_line(1));
     }
     Ok(given[..count].iter().map(|column| column.name.clone()).collect())
 }
 
-fn look_at_json(origin: &Origin, head: &[u8]) -> Result<Found, Failure> {
+fn look_at_json(origin: &Origin, head: &[u8], whole: bool) -> Result<Found, Failure> {
     let mut inference = Inference::of_json();
-    let whole = (head.len() as u64) < HEAD_BYTES;
     observe_json(JsonLines::new(Cursor::new(head)), &mut inference, whole)?;
     if let (Origin::File(file), false) = (origin, whole)
         && file.is_seekable()
     {
         for spot in spots(file.size_bytes) {
-            let reader = file.from_byte(spot).map_err(|error| Failure::usage(error.to_string()))?.take(SPOT_BYTES);
+            let reader =
+                file.open_at(spot).map_err(|error| Failure::usage(error.to_string()))?.take(SPOT_BYTES);
             let mut lines = JsonLines::resume(reader, Position { offset: spot, line: 0 });
             lines.skip_line()?;
             observe_json(lines, &mut inference, false)?;
@@ -180,7 +195,11 @@ fn look_at_json(origin: &Origin, head: &[u8]) -> Result<Found, Failure> {
     Ok(Found { fields, inferred })
 }
 
-fn observe_json<R: Read>(mut lines: JsonLines<R>, inference: &mut Inference, whole: bool) -> Result<(), Failure> {
+fn observe_json<R: Read>(
+    mut lines: JsonLines<R>,
+    inference: &mut Inference,
+    whole: bool,
+) -> Result<(), Failure> {
     while let Some(entry) = lines.read()? {
         if let JsonEntry::Line(line) = entry
             && (whole || line.has_line_end())

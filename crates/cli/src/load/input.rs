@@ -27,6 +27,15 @@ impl Input {
         if argument == "-" { Input::Stdin } else { Input::File(PathBuf::from(argument)) }
     }
 
+    /// Whether both are one file, however its path is written.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        match (self, other) {
+            (Input::File(one), Input::File(other)) => place(one) == place(other),
+            (one, other) => one == other,
+        }
+    }
+
     /// The name for messages.
     pub(crate) fn name(&self) -> String {
         match self {
@@ -50,11 +59,15 @@ impl Input {
         Some(stem.to_owned())
     }
 
+    /// Whether the name says that tabs separate the fields.
+    pub(crate) fn is_tabbed(&self) -> bool {
+        matches!(self, Input::File(path) if unpacked_name(path).is_some_and(|name| name.ends_with(".tsv")))
+    }
+
     /// The format that a file's name stands for.
     pub(crate) fn format(&self) -> Option<Format> {
         let Input::File(path) = self else { return None };
-        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-        let name = [".gz", ".zst", ".lz4"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+        let name = unpacked_name(path)?;
         let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
         if ends(&[".ndjson", ".jsonl", ".json"]) {
             Some(Format::Ndjson)
@@ -64,6 +77,14 @@ impl Input {
             None
         }
     }
+}
+
+/// A file's name in lower case, without the ending that says how it is packed.
+fn unpacked_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let unpacked =
+        [".gz", ".zst", ".lz4"].iter().find_map(|ending| name.strip_suffix(ending)).map(str::to_owned);
+    Some(unpacked.unwrap_or(name))
 }
 
 impl Packing {
@@ -77,13 +98,54 @@ impl Packing {
         }
     }
 
+    /// What tells a sound file of this kind from a damaged one.
+    fn test_command(self) -> &'static str {
+        match self {
+            Packing::Plain => "cat",
+            Packing::Gzip => "gzip -t",
+            Packing::Zstd => "zstd -t",
+            Packing::Lz4 => "lz4 -t",
+        }
+    }
+
     /// Unpacks while reading.
     pub(crate) fn unpack<'a>(self, packed: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
         Ok(match self {
             Packing::Plain => Box::new(packed),
-            Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(BufReader::with_capacity(128 << 10, packed))),
-            Packing::Zstd => Box::new(zstd::stream::read::Decoder::new(packed)?),
-            Packing::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(packed)),
+            Packing::Gzip => {
+                let packed = BufReader::with_capacity(128 << 10, packed);
+                Box::new(Unpacking { reader: flate2::read::MultiGzDecoder::new(packed), kind: "gzip" })
+            }
+            Packing::Zstd => {
+                Box::new(Unpacking { reader: zstd::stream::read::Decoder::new(packed)?, kind: "zstd" })
+            }
+            Packing::Lz4 => {
+                Box::new(Unpacking { reader: lz4_flex::frame::FrameDecoder::new(packed), kind: "lz4" })
+            }
+        })
+    }
+}
+
+/// Unpacks, and says in one way for every kind what is wrong with the packed bytes.
+struct Unpacking<R> {
+    reader: R,
+    kind: &'static str,
+}
+
+impl<R: Read> Read for Unpacking<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buf).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                io::Error::new(error.kind(), format!("the {} data ends too early: it was cut", self.kind))
+            }
+            // lz4_flex says `Other` of a checksum that does not match.
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("the {} data is damaged ({error})", self.kind),
+                )
+            }
+            _ => error,
         })
     }
 }
@@ -103,31 +165,27 @@ impl InputFile {
             let advice = match error.kind() {
                 io::ErrorKind::NotFound => "no such file; check the path",
                 io::ErrorKind::PermissionDenied => "it may not be read; check its permissions",
-                _ => return Failure::usage(format!("{}: {error}", path.display())),
+                _ => return Failure::usage(format!("it cannot be opened: {error}")),
             };
-            Failure::usage(format!("{}: {advice}", path.display()))
+            Failure::usage(advice)
         };
         let mut file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
             return Err(Failure::usage(format!(
-                "{} is a directory; name the files in it, for example {0}/*.csv",
+                "this is a directory; name the files in it, for example {}/*.csv",
                 path.display()
             )));
         }
         if !metadata.is_file() {
             return Err(Failure::usage(format!(
-                "{} is no regular file and cannot be read twice; load it through standard input: standpipe load - < {0}",
+                "this is no regular file and cannot be read twice; load it through standard input: standpipe load - < {}",
                 path.display()
             )));
         }
         let mut head = Vec::new();
         (&mut file).take(4).read_to_end(&mut head).map_err(failed)?;
-        Ok(InputFile {
-            path: path.to_owned(),
-            packing: Packing::detect(&head),
-            size_bytes: metadata.len(),
-        })
+        Ok(InputFile { path: path.to_owned(), packing: Packing::detect(&head), size_bytes: metadata.len() })
     }
 
     /// Whether any place in it can be reached without reading all before.
@@ -135,13 +193,33 @@ impl InputFile {
         self.packing == Packing::Plain
     }
 
+    /// The first unpacked bytes, up to `bytes`, and whether more may follow. A file that is damaged further on has a
+    /// beginning all the same.
+    pub(crate) fn head(&self, bytes: u64) -> Result<(Vec<u8>, bool), Failure> {
+        let mut head = Vec::new();
+        match self.read().and_then(|reader| reader.take(bytes).read_to_end(&mut head)) {
+            Ok(_) => {
+                let more = head.len() as u64 >= bytes;
+                Ok((head, more))
+            }
+            Err(_) if !head.is_empty() => Ok((head, true)),
+            Err(error) => Err(Failure::of_reading(
+                format!(
+                    "it cannot be read: {error}; check the file, for example with {}",
+                    self.packing.test_command()
+                ),
+                &error,
+            )),
+        }
+    }
+
     /// The unpacked bytes from the beginning.
     pub(crate) fn read(&self) -> io::Result<Box<dyn Read + Send>> {
-        self.packing.unpack(self.from_byte(0)?)
+        self.packing.unpack(self.open_at(0)?)
     }
 
     /// The bytes of a plain file from `offset` on.
-    pub(crate) fn from_byte(&self, offset: u64) -> io::Result<File> {
+    pub(crate) fn open_at(&self, offset: u64) -> io::Result<File> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(offset))?;
         Ok(file)
@@ -162,5 +240,6 @@ mod tests {
         assert_eq!(input("x.csv").format(), Some(Format::Csv));
         assert_eq!(input("x.dat").format(), None);
         assert_eq!(input("-"), Input::Stdin);
+        assert!(input("x.TSV.gz").is_tabbed() && !input("x.csv").is_tabbed());
     }
 }

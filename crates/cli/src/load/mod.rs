@@ -1,29 +1,44 @@
 //! `standpipe load`: from arguments to the summary.
 
+mod context;
+mod dry_run;
 mod encode;
 mod feed;
+mod from_file;
+mod from_stdin;
 mod identity;
 mod infer;
 mod input;
 mod interrupt;
+mod limits;
 mod log_dir;
 mod plan;
 mod progress;
+mod resume;
 mod run;
 mod split;
 mod stdin;
 mod summary;
 mod watch;
 
-use std::{io, process::Command, sync::Arc};
+use std::{io, process::Command, sync::Arc, time::Duration};
 
 use standpipe::{
-    DeadLetterFile, Settings, TableName, Target, TargetUrl, open_target,
+    DeadLetterFile, Settings, TableName, Target, TargetUrl, open_target_within,
     sink::{DeadLetters, Retry},
 };
 use tokio::runtime::{Builder, Runtime};
 
-use self::{input::Input, interrupt::Interrupt, plan::Plan, progress::Progress, summary::Summary, watch::Watch};
+pub(crate) use self::limits::MEMORY_BYTES_MIN;
+use self::{
+    context::Context,
+    input::Input,
+    interrupt::Interrupt,
+    plan::{Asked, Origin, Plan},
+    progress::Progress,
+    summary::Summary,
+    watch::Watch,
+};
 use crate::{
     args::LoadArgs,
     exit::{Exit, Failure},
@@ -41,34 +56,103 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 /// Loads every input, one after the other, and tells how it went.
 pub(crate) fn run(args: &LoadArgs) -> Result<Exit, Failure> {
     let inputs = inputs(args)?;
-    let url: TargetUrl = args.to.parse().map_err(|error: standpipe::Error| Failure::usage(error.to_string()))?;
+    let url: TargetUrl =
+        args.to.parse().map_err(|error: standpipe::Error| Failure::usage(error.to_string()))?;
     let interrupt = Interrupt::listen()
         .map_err(|error: io::Error| Failure::refused(format!("cannot listen for signals: {error}")))?;
     let runtime = runtime()?;
-    let target = runtime.block_on(open_target(&url, args.create && !args.dry_run))?;
-    // Everything is looked at before anything is written: a wrong third file does not leave two loaded.
-    let mut plans = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        let name = input.name();
-        plans.push(Plan::make(args, input, &*target, &runtime).map_err(|failure| failure.at(name))?);
-    }
     let watch = Arc::new(Watch::default());
-    let mut summary = Summary::start(args.dry_run);
-    let total_bytes = plans.iter().map(|(_, origin)| origin.known_bytes()).sum::<Option<u64>>();
-    let progress = Progress::start(args.progress, watch.clone(), total_bytes);
-    let ended = run::all(args, &url, plans, &target, &runtime, &watch, &interrupt, &mut summary);
+    let mut summary = Summary::start(args);
+    // A dry run makes no database.
+    let is_open = !(args.dry_run && args.create && is_absent(&url));
+    let target = if is_open { Some(open(args, &url, &runtime, &interrupt)?) } else { None };
+    let describe = |table: &TableName| match &target {
+        Some(target) => context::patiently(args.retry_for, &interrupt, || {
+            Ok(Ok(runtime.block_on(target.describe(table))?))
+        }),
+        None => Ok(None),
+    };
+    let asked = Asked { args, interrupt: &interrupt, describe: &describe };
+    let context = target.as_ref().filter(|_| !args.dry_run).map(|target| Context {
+        args,
+        url: &url,
+        target,
+        runtime: &runtime,
+        watch: &watch,
+        interrupt: &interrupt,
+    });
+    // Everything is looked at before anything is written: a wrong third file does not leave two loaded.
+    let plans = plans(&asked, &inputs, context.as_ref())?;
+    let known_bytes = plans.iter().map(|(_, origin)| origin.known_bytes()).sum::<Option<u64>>();
+    let progress = Progress::start(args.progress, watch.clone(), known_bytes);
+    let ended = match &context {
+        Some(context) => run::all(context, plans, &mut summary),
+        None => dry_run::all(args, plans, &watch, &interrupt, &mut summary),
+    };
     drop(progress);
-    let closed = runtime.block_on(target.close());
+    let closed = target.as_ref().map_or(Ok(()), |target| runtime.block_on(target.close()));
     summary.print(&watch);
     ended?;
     closed?;
     Ok(summary.exit(&watch, interrupt.asked()))
 }
 
+fn is_absent(url: &TargetUrl) -> bool {
+    matches!(url, TargetUrl::Sqlite(path) if !path.exists())
+}
+
+fn open(
+    args: &LoadArgs,
+    url: &TargetUrl,
+    runtime: &Runtime,
+    interrupt: &Interrupt,
+) -> Result<SharedTarget, Failure> {
+    // One wait for a lock is short, so that an interrupt is heeded; all of them together are as long as was said.
+    let patience = args.retry_for.clamp(Duration::from_millis(1), Duration::from_secs(2));
+    let create = args.create && !args.dry_run;
+    context::patiently(args.retry_for, interrupt, || {
+        Ok(Ok(runtime.block_on(open_target_within(url, create, patience))?))
+    })
+}
+
+/// Plans every input. Standard input comes last: before it is looked at, what the log has of it is applied, and a wrong
+/// file should be told before that.
+fn plans(
+    asked: &Asked<'_>,
+    inputs: &[Input],
+    context: Option<&Context<'_>>,
+) -> Result<Vec<(Plan, Origin)>, Failure> {
+    let mut plans: Vec<Option<(Plan, Origin)>> = inputs.iter().map(|_| None).collect();
+    for (input, plan) in inputs.iter().zip(&mut plans).filter(|(input, _)| **input != Input::Stdin) {
+        *plan = Some(Plan::make(asked, input).map_err(|failure| failure.at(input.name()))?);
+    }
+    for (input, plan) in inputs.iter().zip(&mut plans).filter(|(input, _)| **input == Input::Stdin) {
+        let planned = match context {
+            Some(context) => plan_stdin(asked, input, context),
+            None => Plan::make(asked, input),
+        };
+        *plan = Some(planned.map_err(|failure| failure.at(input.name()))?);
+    }
+    Ok(plans.into_iter().flatten().collect())
+}
+
+fn plan_stdin(asked: &Asked<'_>, input: &Input, context: &Context<'_>) -> Result<(Plan, Origin), Failure> {
+    let (_, stream) = plan::names(asked.args, input)?;
+    let kept = from_stdin::recover(context, &stream)?;
+    match Plan::make(asked, input) {
+        Ok((plan, Origin::Peeked(stdin))) => Ok((plan, Origin::Stdin { stdin, kept: Box::new(kept) })),
+        Ok(planned) => Ok(planned),
+        Err(failure) => {
+            from_stdin::abandon(context, kept);
+            Err(failure)
+        }
+    }
+}
+
 fn inputs(args: &LoadArgs) -> Result<Vec<Input>, Failure> {
     if args.files.is_empty() {
         return Err(Failure::usage(
-            "no input; name files, or - for standard input (standpipe load --help has examples)",
+            "no input: name files, or - for standard input (standpipe load --help has examples)",
         ));
     }
     let inputs: Vec<Input> = args.files.iter().map(|file| Input::of(file)).collect();
@@ -76,7 +160,7 @@ fn inputs(args: &LoadArgs) -> Result<Vec<Input>, Failure> {
         return Err(Failure::usage("--stream names one stream; with several inputs leave it out"));
     }
     for (index, input) in inputs.iter().enumerate() {
-        if inputs[..index].contains(input) {
+        if inputs[..index].iter().any(|earlier| earlier.is_same(input)) {
             return Err(Failure::usage(format!("{} is given twice", input.name())));
         }
     }

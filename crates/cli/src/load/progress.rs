@@ -11,7 +11,11 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::watch::Watch;
-use crate::{args::ProgressArg, size};
+use crate::{
+    args::ProgressArg,
+    output::{self, Style},
+    size,
+};
 
 /// Shows on standard error how a load goes, from a thread of its own. Ends when dropped.
 pub(crate) struct Progress {
@@ -54,6 +58,9 @@ impl Drop for Progress {
 fn show(kind: ProgressArg, watch: &Watch, total_bytes: Option<u64>, stop: &AtomicBool) {
     let began = Instant::now();
     let bar = (kind == ProgressArg::Bar).then(|| bar(total_bytes));
+    if let Some(bar) = &bar {
+        output::set_style(Style::Above(bar.clone()));
+    }
     let period = Duration::from_millis(match kind {
         ProgressArg::Bar => 100,
         ProgressArg::Json => 1_000,
@@ -73,6 +80,7 @@ fn show(kind: ProgressArg, watch: &Watch, total_bytes: Option<u64>, stop: &Atomi
         }
     }
     if let Some(bar) = bar {
+        output::set_style(Style::Lines);
         bar.finish_and_clear();
     }
 }
@@ -91,7 +99,8 @@ fn bar(total_bytes: Option<u64>) -> ProgressBar {
 }
 
 fn draw(bar: &ProgressBar, watch: &Watch) {
-    let (applied, dead) = (watch.applied_rows.load(Ordering::Relaxed), watch.dead_lettered_rows.load(Ordering::Relaxed));
+    let (applied, dead) =
+        (watch.applied_rows.load(Ordering::Relaxed), watch.dead_lettered_rows.load(Ordering::Relaxed));
     if let Some(total) = bar.length() {
         bar.set_position(watch.read_bytes.load(Ordering::Relaxed).min(total));
     }
@@ -108,7 +117,8 @@ fn draw(bar: &ProgressBar, watch: &Watch) {
 
 fn plain(watch: &Watch, began: Instant) -> String {
     let load = |number: &std::sync::atomic::AtomicU64| size::count(number.load(Ordering::Relaxed));
-    let stalled = watch.told().stalled.as_ref().map_or(String::new(), |reason| format!(" (waiting: {reason})"));
+    let stalled =
+        watch.told().stalled.as_ref().map_or(String::new(), |reason| format!(" (waiting: {reason})"));
     format!(
         "standpipe: {}s: {} rows read, {} applied, {} dead-lettered{stalled}",
         began.elapsed().as_secs(),

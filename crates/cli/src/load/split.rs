@@ -34,7 +34,8 @@ pub(crate) fn by_key(block: Block, stream: &Stream, key: &[usize]) -> Result<Vec
     }
     parts[0].add_rejected(&block);
     let truncate = block.truncate;
-    let made = (0..lanes).zip(parts).map(|(lane, part)| (lane, part.into_block(&block, truncate && lane == 0)));
+    let made =
+        (0..lanes).zip(parts).map(|(lane, part)| (lane, part.into_block(&block, truncate && lane == 0)));
     Ok(made.filter(|(lane, part)| part.entries() > 0 || (*lane == 0 && truncate)).collect())
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{input::Packing, interrupt::Interrupt};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 const CHUNK_BYTES: usize = 64 << 10;
 /// Chunks that are read ahead: 512 KiB.
@@ -33,7 +33,9 @@ struct Chunks {
     queued: Arc<AtomicUsize>,
     current: Cursor<Vec<u8>>,
     ended: bool,
-    interrupt: Option<Interrupt>,
+    /// Why no more can be read; told to whoever reads next.
+    failed: Option<io::Error>,
+    interrupt: Interrupt,
 }
 
 /// Tells whether the next read of standard input would wait for the producer.
@@ -47,8 +49,8 @@ impl Waiting {
 }
 
 impl Stdin {
-    /// Begins to read.
-    pub(crate) fn open() -> Result<Self, Failure> {
+    /// Begins to read. An interrupted load finds its end where its input is.
+    pub(crate) fn open(interrupt: Interrupt) -> Result<Self, Failure> {
         let (sender, receiver) = mpsc::sync_channel(CHUNKS_MAX);
         let queued = Arc::new(AtomicUsize::new(0));
         let counted = queued.clone();
@@ -72,17 +74,26 @@ impl Stdin {
                 }
             }
         };
-        thread::Builder::new()
-            .name("standpipe-stdin".into())
-            .spawn(read)
-            .map_err(|error| Failure::refused(format!("cannot start a thread for standard input: {error}")))?;
-        let chunks = Chunks { receiver, queued, current: Cursor::new(Vec::new()), ended: false, interrupt: None };
+        thread::Builder::new().name("standpipe-stdin".into()).spawn(read).map_err(|error| {
+            Failure::refused(format!("cannot start a thread for standard input: {error}"))
+        })?;
+        let chunks = Chunks {
+            receiver,
+            queued,
+            current: Cursor::new(Vec::new()),
+            ended: false,
+            failed: None,
+            interrupt,
+        };
         Ok(Stdin { chunks, head: Vec::new() })
     }
 
     /// The unpacked beginning: up to `bytes` when that much comes without a pause, at least the first line otherwise. With
     /// `patient` it waits a little for more, so that types are found from more than one record.
-    pub(crate) fn peek(&mut self, bytes: usize, patient: bool) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// The load was interrupted while nothing came.
+    pub(crate) fn peek(&mut self, bytes: usize, patient: bool) -> Result<Vec<u8>, Failure> {
         let mut since_line = None;
         while self.head.len() < bytes && !self.chunks.ended {
             let has_lines = has_record(&self.head);
@@ -98,27 +109,34 @@ impl Stdin {
             match self.chunks.receive(PATIENCE) {
                 Ok(Some(chunk)) => self.head.extend_from_slice(&chunk),
                 Ok(None) => {}
-                Err(_) => break,
+                Err(error) => self.chunks.failed = Some(error),
+            }
+            if self.chunks.failed.is_some() {
+                break;
+            }
+            if self.chunks.interrupt.asked() {
+                return Err(Failure::new(Exit::Interrupted, "interrupted before the input had a record"));
             }
         }
         if Packing::detect(&self.head) == Packing::Plain {
-            return self.head[..self.head.len().min(bytes)].to_vec();
+            return Ok(self.head[..self.head.len().min(bytes)].to_vec());
         }
         // What of the packed beginning can be unpacked by itself; an error is only its cut end.
         let mut unpacked = Vec::new();
         if let Ok(reader) = Packing::detect(&self.head).unpack(&self.head[..]) {
             let _ = reader.take(bytes as u64).read_to_end(&mut unpacked);
         }
-        unpacked
+        Ok(unpacked)
     }
 
     /// All of it, the part that was looked at included, and the means to know whether a read would wait.
-    pub(crate) fn into_reader(mut self, interrupt: Interrupt) -> Result<(Box<dyn Read + Send>, Waiting), Failure> {
-        self.chunks.interrupt = Some(interrupt);
+    pub(crate) fn into_reader(self) -> Result<(Box<dyn Read + Send>, Waiting), Failure> {
         let waiting = Waiting(self.chunks.queued.clone());
         let packing = Packing::detect(&self.head);
         let all = Cursor::new(self.head).chain(self.chunks);
-        let reader = packing.unpack(all).map_err(|error| Failure::usage(format!("standard input: {error}")))?;
+        let reader = packing
+            .unpack(all)
+            .map_err(|error| Failure::of_reading(format!("it cannot be unpacked: {error}"), &error))?;
         Ok((reader, waiting))
     }
 }
@@ -152,9 +170,11 @@ impl Read for Chunks {
         loop {
             let read = self.current.read(buf)?;
             // An interrupted load ends where its input is; a record that is cut there is left out by the feeder.
-            let asked = self.interrupt.as_ref().is_some_and(Interrupt::asked);
-            if read > 0 || self.ended || asked {
+            if read > 0 || self.ended || self.interrupt.asked() {
                 return Ok(read);
+            }
+            if let Some(error) = self.failed.take() {
+                return Err(error);
             }
             if let Some(chunk) = self.receive(PATIENCE)? {
                 self.current = Cursor::new(chunk);

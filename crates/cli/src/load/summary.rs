@@ -3,13 +3,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::watch::Watch;
-use crate::{exit::Exit, output, size};
+use super::watch::{REASONS_SHOWN, Watch};
+use crate::{
+    args::{DEAD_LETTER_TABLE, LoadArgs},
+    exit::Exit,
+    output, size,
+};
 
 /// What a load came to.
 pub(crate) struct Summary {
     began: Instant,
     dry_run: bool,
+    /// The command that shows dead letters.
+    dead_letters: String,
     lines: Vec<String>,
     /// Rows that a dry run found fault with, and the first reasons.
     pub(crate) would_reject: u64,
@@ -17,8 +23,15 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn start(dry_run: bool) -> Self {
-        Summary { began: Instant::now(), dry_run, lines: Vec::new(), would_reject: 0, would_reasons: Vec::new() }
+    pub(crate) fn start(args: &LoadArgs) -> Self {
+        Summary {
+            began: Instant::now(),
+            dry_run: args.dry_run,
+            dead_letters: dead_letters_command(args),
+            lines: Vec::new(),
+            would_reject: 0,
+            would_reasons: Vec::new(),
+        }
     }
 
     /// A line about one input.
@@ -41,11 +54,12 @@ impl Summary {
             return;
         }
         output::say(format!(
-            "{} rows read, {} applied, {} dead-lettered, {} batches in {:.2} s ({} rows/s, {}/s)",
+            "{} rows read, {} applied, {} dead-lettered, {} {} in {:.2} s ({} rows/s, {}/s)",
             size::count(read),
             size::count(watch.applied_rows.load(Relaxed)),
             size::count(watch.dead_lettered_rows.load(Relaxed)),
             size::count(watch.batches.load(Relaxed)),
+            if watch.batches.load(Relaxed) == 1 { "batch" } else { "batches" },
             took.as_secs_f64(),
             size::count((watch.applied_rows.load(Relaxed) as f64 / took.as_secs_f64()) as u64),
             size::human((watch.read_bytes.load(Relaxed) as f64 / took.as_secs_f64()) as u64),
@@ -60,7 +74,16 @@ impl Summary {
         if !latencies.is_empty() {
             output::say(latencies.join("; "));
         }
+        let dead = watch.dead_lettered_rows.load(Relaxed);
+        if told.reasons.is_empty() {
+            return;
+        }
+        let first = if dead > REASONS_SHOWN as u64 { "the first of the " } else { "" };
+        output::say(format!("{first}rows that could not be applied:"));
         told.reasons.values().for_each(|reason| output::say(format!("  {reason}")));
+        if dead > 0 {
+            output::say(format!("{} shows them all, with the rows", self.dead_letters));
+        }
     }
 
     /// The exit code that it comes to.
@@ -72,6 +95,14 @@ impl Summary {
         } else {
             Exit::Applied
         }
+    }
+}
+
+fn dead_letters_command(args: &LoadArgs) -> String {
+    match args.dead_letter.strip_prefix("table:") {
+        Some(DEAD_LETTER_TABLE) => format!("standpipe dead-letters --json '{}'", args.to),
+        Some(table) => format!("standpipe dead-letters --json '{}' --table '{table}'", args.to),
+        None => format!("standpipe dead-letters --json '{}'", args.dead_letter),
     }
 }
 

@@ -14,7 +14,7 @@ use standpipe::{
 };
 
 /// How many dead letters a summary shows.
-const REASONS_SHOWN: usize = 5;
+pub(crate) const REASONS_SHOWN: usize = 5;
 
 /// Counts what a load does, for progress and summary.
 #[derive(Default)]
