@@ -29,15 +29,19 @@ pub(crate) fn scratch(name: &str) -> Result<PathBuf, String> {
     Ok(dir)
 }
 
-/// The flights table as plain CSV: the whole data set where it is beside the project, else the repository's sample.
-/// Returns the path and whether it is the whole.
+/// How often the sample is repeated, so that a load of it takes long enough to be killed in the middle.
+const SAMPLE_REPEATS: usize = 40;
+
+/// The flights table as plain CSV: the whole data set where it is beside the project, else the repository's sample,
+/// repeated. Returns the path and whether it is the whole.
 pub(crate) fn flights(scratch: &Path) -> Result<(PathBuf, bool), String> {
     let packed = env::var_os("STANDPIPE_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
     let packed = packed.join("flights.csv.gz");
-    if !packed.exists() {
-        return Ok((root().join("data/flights.csv"), false));
-    }
     let plain = scratch.join("flights.csv");
+    if !packed.exists() {
+        repeat_sample(&plain)?;
+        return Ok((plain, false));
+    }
     let failed = |error: std::io::Error| format!("{}: {error}", packed.display());
     let mut bytes = Vec::new();
     flate2::read::MultiGzDecoder::new(fs::File::open(&packed).map_err(failed)?)
@@ -45,4 +49,12 @@ pub(crate) fn flights(scratch: &Path) -> Result<(PathBuf, bool), String> {
         .map_err(failed)?;
     fs::write(&plain, bytes).map_err(failed)?;
     Ok((plain, true))
+}
+
+fn repeat_sample(plain: &Path) -> Result<(), String> {
+    let sample = root().join("data/flights.csv");
+    let failed = |error: std::io::Error| format!("{}: {error}", sample.display());
+    let text = fs::read_to_string(&sample).map_err(failed)?;
+    let (header, records) = text.split_once('\n').unwrap_or((&text, ""));
+    fs::write(plain, format!("{header}\n{}", records.repeat(SAMPLE_REPEATS))).map_err(failed)
 }

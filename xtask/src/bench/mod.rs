@@ -36,7 +36,7 @@ pub(crate) fn run(args: &BenchArgs) -> Outcome {
     println!(
         "flights: {} bytes{}; {rounds} rounds, taking turns; medians",
         std::fs::metadata(&input).map_or(0, |metadata| metadata.len()),
-        if whole { "" } else { " (the sample)" }
+        if whole { "" } else { " (the sample, not the whole data set)" }
     );
     let mut figures = Figures::default();
     loads(&input, &scratch, rounds, &mut figures)?;

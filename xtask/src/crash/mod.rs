@@ -66,7 +66,7 @@ pub(crate) fn run(args: &CrashArgs) -> Outcome {
         "{} rows of {}{}",
         source.records.len(),
         path.file_name().unwrap_or_default().to_string_lossy(),
-        if whole { "" } else { " (the sample: the whole data set is not beside the project)" }
+        if whole { "" } else { " (the sample, repeated: the whole data set is not beside the project)" }
     );
     let binary = data::target_dir().join("release/standpipe");
     let whole = undisturbed(&binary, &scratch, &path, &source, args.stdin)?;
