@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::{Place, until};
+use common::{Place, load_args, until};
 
 #[test]
 fn a_table_of_ones_own() {
@@ -77,4 +77,38 @@ fn after_a_kill_the_file_has_each_letter_once() {
     lines.sort_unstable();
     lines.dedup();
     assert_eq!((letters.lines().count(), lines.len()), (300, 300));
+}
+
+#[test]
+fn what_is_no_file_of_dead_letters_is_refused_and_not_touched() {
+    let place = Place::new();
+    place.sql("create table precious (a); insert into precious values (1)");
+    place.write("a.csv", "x\n1\nbad\n");
+    let input = std::fs::read(place.path("a.csv")).unwrap();
+    for wrong in ["t.db", "a.csv", "/dev/full", "."] {
+        place
+            .load(&format!("a.csv --create --types x=int8 --dead-letter {wrong}"))
+            .exits(2)
+            .says("--dead-letter");
+    }
+    assert_eq!(place.count("precious"), 1);
+    assert_eq!(std::fs::read(place.path("a.csv")).unwrap(), input);
+}
+
+#[test]
+fn many_bad_rows_stay_within_the_memory() {
+    let place = Place::new();
+    let rows: String = (0..200_000).map(|_| "bad\n").collect();
+    place.write("a.csv", format!("x\n{rows}"));
+    let args = load_args("a.csv --create --types x=int8 --max-errors 1000000");
+    let mut load = place.command(&args).spawn().unwrap();
+    let mut peak_kib = 0;
+    while load.try_wait().unwrap().is_none() {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", load.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        peak_kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(peak_kib);
+        std::thread::yield_now();
+    }
+    assert_eq!(place.count("standpipe_dead_letters"), 200_000);
+    assert!((1..60 << 10).contains(&peak_kib), "{peak_kib} KiB");
 }

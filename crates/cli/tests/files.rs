@@ -237,3 +237,15 @@ fn a_dry_run_leaves_everything_as_it_was() {
     );
     assert_eq!(before, after);
 }
+
+#[test]
+fn a_table_that_was_dropped_is_not_filled_from_the_middle() {
+    let place = Place::new();
+    place.write("a.csv", "x\n1\n2\n");
+    place.load("a.csv --create").exits(0);
+    place.sql("drop table a");
+    place.load("a.csv --create").exits(4).says("it was dropped since").says("--stream");
+    assert_eq!(place.value::<i64>("select count(*) from sqlite_schema where name = 'a'"), 0);
+    place.load("a.csv --create --stream again").exits(0);
+    assert_eq!(place.count("a"), 2);
+}

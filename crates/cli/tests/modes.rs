@@ -115,3 +115,15 @@ fn lanes_at_different_places() -> Place {
     }
     unreachable!("the loop returns or fails")
 }
+
+#[test]
+fn a_table_is_not_emptied_by_one_file_after_another() {
+    let place = Place::new();
+    place.write("a.csv", "x\n1\n");
+    place.write("b.csv", "x\n2\n");
+    place
+        .load("a.csv b.csv --table t --create --truncate")
+        .exits(2)
+        .says("--truncate empties a table for each file");
+    assert_eq!(place.value::<i64>("select count(*) from sqlite_schema"), 0);
+}

@@ -162,3 +162,15 @@ fn bad_rows_of_standard_input_have_lines_too() {
     let ran = place.load_piped("- --table t --wal elsewhere", "a\n4\n");
     ran.report("another log directory for the same stream").exits(4).says("wrong source");
 }
+
+#[test]
+fn an_empty_run_does_not_make_an_ended_input_forgotten() {
+    let place = Place::new();
+    let input: String =
+        std::iter::once("x\n".to_owned()).chain((0..100).map(|row| format!("{row}\n"))).collect();
+    place.load_piped("- --table t --create", input.as_bytes()).exits(0);
+    place.load_piped("- --table t", b"x\n").exits(0);
+    // This producer did not hear that its input was taken.
+    place.load_piped("- --table t --skip-acknowledged", input.as_bytes()).exits(0);
+    assert_eq!(place.count("t"), 100);
+}

@@ -72,8 +72,15 @@ pub struct RejectedRow {
 }
 
 impl RejectedRow {
+    /// Bytes that a rejected row counts besides its texts: itself, its allocations, and the dead letter that it becomes,
+    /// which is in memory at the same time.
+    pub const OVERHEAD_BYTES: usize = 768;
+
     fn size_bytes(&self) -> usize {
-        64 + self.column.as_ref().map_or(0, String::len) + self.reason.len() + self.raw.len()
+        Self::OVERHEAD_BYTES
+            + self.column.as_ref().map_or(0, String::len)
+            + self.reason.len()
+            + self.raw.len()
     }
 }
 

@@ -295,7 +295,8 @@ impl BlockBuilder {
         }
         let ordinal = self.rows + self.rejected.len() as u32;
         self.lines.enter(ordinal);
-        self.rejected_bytes += 64 + fault.column.as_ref().map_or(0, String::len) + reason.len() + kept;
+        self.rejected_bytes +=
+            RejectedRow::OVERHEAD_BYTES + fault.column.as_ref().map_or(0, String::len) + reason.len() + kept;
         self.rejected.push(RejectedRow {
             ordinal,
             column: fault.column,

@@ -8,11 +8,11 @@ use super::{
     input::InputFile,
     limits,
     plan::Plan,
-    resume::{is_same_end, resume},
+    resume::{ADVICE, is_same_end, resume},
     run::Note,
     settings, split,
 };
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 
 /// Loads a file: its own positions are its place in the ledger, and no log is needed.
 pub(crate) fn load(context: &Context<'_>, plan: &Plan, file: &InputFile) -> Result<Note, Failure> {
@@ -23,7 +23,8 @@ pub(crate) fn load(context: &Context<'_>, plan: &Plan, file: &InputFile) -> Resu
         return Ok(Note::Complete(rows));
     }
     refuse_second_name(context, plan, source.as_str())?;
-    // A file that is refused is refused before the claim, which would write. A packed one is unpacked once only, then.
+    let end = if file.is_seekable() { file.size_bytes } else { file.check_packing(context.interrupt)? };
+    // A file that is refused is refused before the claim, which would write.
     if let Some(row) = ledger.iter().min_by_key(|row| row.position)
         && row.source == source
         && row.position <= file.size_bytes
@@ -31,10 +32,9 @@ pub(crate) fn load(context: &Context<'_>, plan: &Plan, file: &InputFile) -> Resu
     {
         resume(file, row.position, &FilePosition::decode(&row.source_position).unwrap_or_default())?;
     }
-    let end = if file.is_seekable() { file.size_bytes } else { u64::MAX };
     let _runtime = context.runtime.enter();
     let builder = Sink::builder().shared_target(context.target.clone()).events(context.watch.clone());
-    let sink = context.runtime.block_on(builder.settings(settings(context.args)).open())?;
+    let sink = context.runtime.block_on(builder.settings(settings(context.args, context.url)?).open())?;
     let claim = || {
         let window = Window { start: 0, end, floors: Vec::new() };
         context.runtime.block_on(sink.source(context.spec(plan), source.clone(), window, true))
@@ -78,9 +78,11 @@ fn feed(
         truncate: context.args.truncate && resumed.is_none(),
     };
     let mut drain = IntoLanes { context, sink, stream, key: plan.key_columns() };
-    let (end, offset) = feed.run(parser, &mut drain).map_err(explain)?;
+    let (end, offset) = feed.run(parser, &mut drain)?;
     if !context.interrupt.asked() {
-        let end = FilePosition { size: Some(file.size_bytes), ..end };
+        // A file that changed its size meanwhile may have been cut for a moment: the next run looks for more.
+        let size = file.size_now().filter(|size| *size == file.size_bytes);
+        let end = FilePosition { size, ..end };
         context.wait(sink.finish(stream, offset, &end.encode()))?;
     }
     Ok(resumed.map_or(Note::Done, Note::Continued))
@@ -116,16 +118,6 @@ fn check_lanes(context: &Context<'_>, positions: &[(u64, String)], key: &[String
     Ok(())
 }
 
-fn explain(mut failure: Failure) -> Failure {
-    if failure.exit == Exit::Corrupt {
-        failure.message.push_str(
-            ". Every whole record before that place was loaded; with a sound copy of the \
-             file in its place the same command goes on from there",
-        );
-    }
-    failure
-}
-
 /// Blocks of a file go straight to their lanes.
 struct IntoLanes<'a> {
     context: &'a Context<'a>,
@@ -159,6 +151,23 @@ fn already_complete(file: &InputFile, ledger: &[LedgerRow], source: &str) -> Res
         return Ok(None);
     }
     Ok(Some(state.records))
+}
+
+/// A ledger that says that rows were loaded into a table that is not there: the table was dropped since.
+pub(crate) fn refuse_dropped_table(context: &Context<'_>, plan: &Plan) -> Result<(), Failure> {
+    if !plan.create {
+        return Ok(());
+    }
+    let rows =
+        context.patiently(|| Ok(context.runtime.block_on(context.target.ledger(Some(&plan.stream)))?))?;
+    match rows.iter().find(|row| row.position > 0) {
+        Some(row) => Err(Failure::refused(format!(
+            "table {} is not there, but the ledger says that stream {} was loaded into it up to byte {}: it was \
+             dropped since. {ADVICE}",
+            plan.destination.table, row.lane.stream, row.position
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The same bytes under another name of the same table would be there twice.

@@ -11,13 +11,17 @@ use super::{
     encode::Parser,
     feed::{Cut, Drain, Feed},
     identity::{FilePosition, tail_of},
+    interrupt::Interrupt,
     limits, log_dir,
     plan::Plan,
     run::Note,
     settings, split,
     stdin::Stdin,
 };
-use crate::{exit::Failure, output, size};
+use crate::{
+    exit::{Exit, Failure},
+    output, size,
+};
 
 /// What the log of standard input had from an earlier run, all of it applied by now.
 pub(crate) struct Kept {
@@ -35,7 +39,7 @@ pub(crate) fn recover(context: &Context<'_>, stream: &StreamId) -> Result<Kept, 
         let wal = log_dir::open(context.args, &dir)?;
         let builder =
             Sink::builder().shared_target(context.target.clone()).events(context.watch.clone()).log(wal);
-        Ok(context.runtime.block_on(builder.settings(settings(context.args)).open()))
+        Ok(context.runtime.block_on(builder.settings(settings(context.args, context.url)?).open()))
     })?;
     context.wait(sink.flush())?;
     let recovered = context.applied_rows() - before;
@@ -83,7 +87,7 @@ fn feed<L: Log>(
     let (reader, waiting) = stdin.into_reader()?;
     let mut parser = Parser::new(plan, reader, Position::START)?;
     let kept = if starts_over {
-        skip(&mut parser, &earlier)?;
+        skip(&mut parser, &earlier, context.interrupt)?;
         earlier
     } else {
         earlier.next()
@@ -107,7 +111,8 @@ fn feed<L: Log>(
     let first = parser.position().offset;
     let mut drain = IntoLog { context, sink, stream, key: plan.key_columns(), kept, first };
     let (_, end) = feed.run(parser, &mut drain)?;
-    if !context.interrupt.asked() {
+    // An input without a record is no input: what is remembered of the one before stays.
+    if !context.interrupt.asked() && drain.kept.records > 0 {
         // The next input begins at zero; this one is remembered, for a producer that does not know that it has ended.
         let position = StdinPosition { ended: true, ..drain.kept };
         let position = StdinPosition { bytes: position.bytes + end.saturating_sub(drain.first), ..position };
@@ -140,10 +145,21 @@ fn begins_like(plan: &Plan, stdin: &mut Stdin, earlier: &StdinPosition) -> Resul
 }
 
 /// Passes over what was acknowledged, and checks that its last record is the one that was.
-fn skip<R: Read>(parser: &mut Parser<R>, earlier: &StdinPosition) -> Result<(), Failure> {
+fn skip<R: Read>(
+    parser: &mut Parser<R>,
+    earlier: &StdinPosition,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
     let mut record = Vec::new();
     for passed in 0..earlier.records {
-        if !parser.skip(&mut record)? {
+        let is_there = parser.skip(&mut record)?;
+        if interrupt.asked() {
+            return Err(Failure::new(
+                Exit::Interrupted,
+                "interrupted while what was acknowledged was passed over",
+            ));
+        }
+        if !is_there {
             return Err(Failure::refused(format!(
                 "wrong source: this input ends after {passed} records, but {} of it were acknowledged before",
                 earlier.records

@@ -4,7 +4,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{args::Format, exit::Failure};
+use super::interrupt::Interrupt;
+use crate::{
+    args::Format,
+    exit::{Exit, Failure},
+};
 
 /// Something to load: a file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +163,36 @@ pub(crate) struct InputFile {
 }
 
 impl InputFile {
+    /// Unpacks a packed file once without keeping anything, and returns its unpacked size in bytes. Checksums come behind
+    /// the data that they are of: only so is nothing loaded that turns out to be damaged.
+    pub(crate) fn check_packing(&self, interrupt: &Interrupt) -> Result<u64, Failure> {
+        let damaged = |error: io::Error| {
+            let test = self.packing.test_command();
+            Failure::of_reading(
+                format!("{error}; nothing of it was loaded. Get a sound copy (check it with {test})"),
+                &error,
+            )
+        };
+        let mut reader = self.read().map_err(damaged)?;
+        let (mut buffer, mut size_bytes) = (vec![0; 256 << 10], 0);
+        loop {
+            if interrupt.asked() {
+                return Err(Failure::new(Exit::Interrupted, "interrupted while the file was checked"));
+            }
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(size_bytes),
+                Ok(read) => size_bytes += read as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(damaged(error)),
+            }
+        }
+    }
+
+    /// Its size on disk at this moment.
+    pub(crate) fn size_now(&self) -> Option<u64> {
+        std::fs::metadata(&self.path).ok().map(|metadata| metadata.len())
+    }
+
     /// Opens a file and looks at its first bytes.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let failed = |error: io::Error| {

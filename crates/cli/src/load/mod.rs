@@ -58,6 +58,8 @@ pub(crate) fn run(args: &LoadArgs) -> Result<Exit, Failure> {
     let inputs = inputs(args)?;
     let url: TargetUrl =
         args.to.parse().map_err(|error: standpipe::Error| Failure::usage(error.to_string()))?;
+    // What cannot be used is refused before anything is opened.
+    settings(args, &url)?;
     let interrupt = Interrupt::listen()
         .map_err(|error: io::Error| Failure::refused(format!("cannot listen for signals: {error}")))?;
     let runtime = runtime()?;
@@ -83,6 +85,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<Exit, Failure> {
     });
     // Everything is looked at before anything is written: a wrong third file does not leave two loaded.
     let plans = plans(&asked, &inputs, context.as_ref())?;
+    refuse_to_empty_twice(args, &plans)?;
     let known_bytes = plans.iter().map(|(_, origin)| origin.known_bytes()).sum::<Option<u64>>();
     let progress = Progress::start(args.progress, watch.clone(), known_bytes);
     let ended = match &context {
@@ -167,9 +170,23 @@ fn inputs(args: &LoadArgs) -> Result<Vec<Input>, Failure> {
     Ok(inputs)
 }
 
+/// The second file would take the first one's rows out again.
+fn refuse_to_empty_twice(args: &LoadArgs, plans: &[(Plan, Origin)]) -> Result<(), Failure> {
+    let table = |index: usize| &plans[index].0.destination.table;
+    let twice = (1..plans.len()).find(|index| (0..*index).any(|earlier| table(earlier) == table(*index)));
+    match twice {
+        Some(index) if args.truncate => Err(Failure::usage(format!(
+            "--truncate empties a table for each file that is loaded into it, and several go into {}; load the first \
+             with --truncate and the others without it",
+            table(index)
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// The sink's settings as the command line has them.
-fn settings(args: &LoadArgs) -> Settings {
-    Settings {
+fn settings(args: &LoadArgs, url: &TargetUrl) -> Result<Settings, Failure> {
+    Ok(Settings {
         memory_bytes: args.memory,
         batch_rows_max: args.batch_rows,
         batch_bytes_max: args.batch_bytes,
@@ -178,12 +195,24 @@ fn settings(args: &LoadArgs) -> Settings {
         retry: Retry { give_up_after: Some(args.retry_for), ..Retry::default() },
         dead_letters: match args.dead_letter.strip_prefix("table:") {
             Some(table) => DeadLetters::Table(TableName::new(table)),
-            None => DeadLetters::Store(Arc::new(DeadLetterFile::new(&args.dead_letter))),
+            None => DeadLetters::Store(Arc::new(dead_letter_file(&args.dead_letter, url)?)),
         },
         errors_max: args.max_errors,
         owner: owner(),
         ..Settings::default()
+    })
+}
+
+fn dead_letter_file(path: &str, url: &TargetUrl) -> Result<DeadLetterFile, Failure> {
+    let is_database =
+        format!("sqlite:{path}").parse().is_ok_and(|file: TargetUrl| file.canonical() == url.canonical());
+    if is_database {
+        return Err(Failure::usage(format!(
+            "--dead-letter {path} is the database itself; name another file, or table:NAME for a table in it"
+        )));
     }
+    DeadLetterFile::open(path, &url.canonical())
+        .map_err(|error| Failure::usage(format!("--dead-letter: {error}")))
 }
 
 /// Host and process, so that a person who reads the ledger knows whom to ask.

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::exit::Failure;
 
-/// The ways out that every refusal to go on names.
-const ADVICE: &str = "load it under a stream id of its own (--stream), or into an empty table";
+/// The way out that every refusal to go on names.
+pub(crate) const ADVICE: &str = "To load the file again, give it a stream id of its own (--stream)";
 
 /// A reader that stands at `from`, after checking that what lies before it is what was loaded.
 pub(crate) fn resume(
@@ -36,14 +36,14 @@ pub(crate) fn resume(
     if !is_same {
         return Err(Failure::refused(format!(
             "wrong source: the record before byte {from} (line {}) is not the one that was loaded; the file was \
-             replaced or edited. If it is new data, {ADVICE}",
+             replaced or edited. {ADVICE}",
             state.line
         )));
     }
     if state.open_end && reader.read(&mut [0]).map_err(failed)? > 0 {
         return Err(Failure::refused(format!(
             "the file has grown behind byte {from}, but its last record had no line end when it was loaded: that \
-             record may have been completed since. To load the file again, {ADVICE}"
+             record may have been completed since. {ADVICE}"
         )));
     }
     Ok((reader, Position { offset: from, line: state.line }))

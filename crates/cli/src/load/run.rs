@@ -65,6 +65,9 @@ pub(crate) enum Note {
 }
 
 fn one(context: &Context<'_>, plan: &Plan, origin: Origin) -> Result<Note, Failure> {
+    if matches!(origin, Origin::File(_)) {
+        from_file::refuse_dropped_table(context, plan)?;
+    }
     plan.prepare(context)?;
     match origin {
         Origin::File(file) => from_file::load(context, plan, &file),

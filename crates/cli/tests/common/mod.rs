@@ -144,7 +144,10 @@ impl Place {
         }
         let copy = self.path("standpipe-copy");
         if !copy.exists() {
-            fs::copy(binary(), &copy).unwrap();
+            // By another process: a copy that this one has open for writing may be inherited by what another test
+            // starts at that moment, and then cannot be run.
+            let copied = Command::new("cp").arg(binary()).arg(&copy).status().unwrap();
+            assert!(copied.success());
         }
         fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let mut command = Command::new(copy);
