@@ -56,3 +56,25 @@ fn pause_between_transactions(place: &Place, first: &common::Running) {
         is_free
     });
 }
+
+/// The size at which a load began says nothing about a file that was shorter for a moment.
+#[test]
+fn a_file_that_is_cut_while_it_is_read_and_restored_is_loaded_whole() {
+    let place = Place::new();
+    let text = fs::read_to_string(sample("flights.csv")).unwrap();
+    let (header, body) = text.split_once('\n').unwrap();
+    let whole = format!("{header}\n{}", body.repeat(25));
+    let half = format!("{header}\n{}", body.repeat(12));
+    place.write("f.csv", &whole);
+    let load = place.start("f.csv --table f --create --batch-rows 500 --memory 1MiB");
+    pause_between_transactions(&place, &load);
+    let file = fs::OpenOptions::new().write(true).open(place.path("f.csv")).unwrap();
+    file.set_len(half.len() as u64).unwrap();
+    load.signal(Signal::CONT);
+    load.wait().exits(0);
+    assert!(place.count("f") < 100_000);
+    place.write("f.csv", &whole);
+    place.load("f.csv --table f").exits(0).says("continued after");
+    assert_eq!(place.count("f"), 100_000);
+    place.load("f.csv --table f").exits(0).says("already complete");
+}
