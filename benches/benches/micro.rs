@@ -1,0 +1,3 @@
+//! The hot paths under criterion.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! A hot path, so many times, for callgrind: `standpipe-hot NAME ITERATIONS`; `standpipe-hot list` names them.
+
+fn main() {}
