@@ -29,7 +29,7 @@ enum Command {
     Test(test::TestArgs),
     /// Kill the real command at seeded moments, run it again until it completes, compare the table with the source
     Crash(crash::CrashArgs),
-    /// Speed and memory of the main job, as ratios in one run
+    /// How fast each crate is, and whether a change made it slower
     Bench(bench::BenchArgs),
     /// The long runs
     Nightly,
@@ -37,22 +37,23 @@ enum Command {
     Tidy,
 }
 
+/// What a shell calls a process that a signal ended.
+const INTERRUPTED: u8 = 130;
+
 /// What went wrong, for people.
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let outcome = match Args::parse().command {
-        Command::Test(args) => test::run(&args),
-        Command::Crash(args) => crash::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Nightly => nightly::run(),
-        Command::Tidy => tidy::run(),
+        Command::Test(args) => test::run(&args).map(done),
+        Command::Crash(args) => crash::run(&args).map(done),
+        Command::Bench(args) => bench::run(args).map(ExitCode::from),
+        Command::Nightly => nightly::run().map(done),
+        Command::Tidy => tidy::run().map(done),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("xtask: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome.unwrap_or_else(|message| {
+        eprintln!("xtask: {message}");
+        if message == bench::INTERRUPTED { ExitCode::from(INTERRUPTED) } else { ExitCode::FAILURE }
+    })
 }

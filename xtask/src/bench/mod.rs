@@ -1,118 +1,106 @@
-//! Speed and memory of the main job, as ratios in one run: the compared things take turns, round by round, and medians
-//! are held against each other.
+//! How fast each crate is, and whether a change made it slower: `cargo xtask bench`.
+//!
+//! A *sample* is one run of one workload in a process of its own ([`sampler`]). A command takes samples in rounds,
+//! interleaved, keeps them in a [`record`], and judges medians ([`judge`]).
 
-mod command;
-mod figures;
+mod ab;
+mod args;
+mod baseline;
+mod build;
+mod catalogue;
+mod ci;
+mod clean;
+mod compare;
+mod count;
+mod interrupt;
+mod judge;
+mod list;
+mod machine;
+mod menu;
+mod peers;
+mod record;
+mod report;
+mod run;
+mod sampler;
+mod scratch;
+mod selftest;
+mod table;
 
-use std::path::Path;
+use std::{path::PathBuf, process::ExitCode};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use crate::{
-    Outcome, data,
-    stage::{cargo, is_there},
-};
-use command::{Feed, Run};
-use figures::{Figures, median};
+use crate::data;
+
+pub(crate) use interrupt::INTERRUPTED;
 
 /// The arguments of `bench`.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// Rounds of each comparison
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
-    /// Each workload once, on the repository's sample: only to see that it runs
-    #[arg(long)]
-    once: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
-pub(crate) fn run(args: &BenchArgs) -> Outcome {
-    cargo(&["build", "--release", "--quiet", "--package", "standpipe-cli"])?;
-    cargo(&["build", "--release", "--quiet", "--package", "standpipe-wal", "--example", "group_commit"])?;
-    let scratch = data::scratch("bench")?;
-    let (input, whole) =
-        if args.once { (data::root().join("data/flights.csv"), false) } else { data::flights(&scratch)? };
-    let rounds = if args.once { 1 } else { args.rounds };
-    println!(
-        "flights: {} bytes{}; {rounds} rounds, taking turns; medians",
-        std::fs::metadata(&input).map_or(0, |metadata| metadata.len()),
-        if whole { "" } else { " (the sample, not the whole data set)" }
-    );
-    let mut figures = Figures::default();
-    loads(&input, &scratch, rounds, &mut figures)?;
-    memory(&input, &scratch, &mut figures)?;
-    group_commit(&scratch, if args.once { 1 } else { 3 }, &mut figures)?;
-    figures.print();
-    figures.write(&data::target_dir().join("bench/figures.json"))
+#[derive(Subcommand)]
+enum Command {
+    /// Run workloads, print a table, keep the figures as JSON
+    Run(run::RunArgs),
+    /// Run workloads, and keep the figures under a name
+    Baseline(baseline::BaselineArgs),
+    /// Run workloads, and hold them against a baseline: exit 1 for a regression, 3 when it is too noisy to say
+    Compare(compare::CompareArgs),
+    /// Hold this tree against another revision, built and measured side by side: exit 1 or 3 as `compare`
+    Ab(ab::AbArgs),
+    /// What a CI job calls: `ab` against the merge base, and `count`; one verdict and a markdown table
+    Ci(ci::CiArgs),
+    /// Count the instructions of the hot paths under callgrind: free of noise
+    Count(count::CountArgs),
+    /// The same work through what else could be picked, side by side, as ratios
+    Peers(peers::PeersArgs),
+    /// One page of HTML with plots, and the tables of docs/benchmarks.md
+    Report(report::ReportArgs),
+    /// Plant slowdowns in a workload made for it, and print which were found
+    Selftest(selftest::SelftestArgs),
+    /// Remove old records, builds and scratch
+    Clean(clean::CleanArgs),
 }
 
-/// The whole command against Python's executemany, and through standard input against the file.
-fn loads(input: &Path, scratch: &Path, rounds: usize, figures: &mut Figures) -> Outcome {
-    let python = is_there("python3", "--version");
-    if !python {
-        println!(
-            "SKIPPED: python3 is not there, so the load is not compared with its sqlite3.executemany (1 skipped)"
-        );
-    }
-    let (mut file, mut stdin, mut peer) = (Vec::new(), Vec::new(), Vec::new());
-    let mut rows = 0;
-    for round in 0..rounds {
-        // Taking turns in both directions: what comes second is not always the same.
-        for step in 0..3 {
-            match (step + round) % 3 {
-                0 => {
-                    let run = Run::load(input, scratch, Feed::File, &[])?;
-                    rows = run.rows;
-                    file.push(run.seconds);
-                }
-                1 => stdin.push(Run::load(input, scratch, Feed::Stdin, &[])?.seconds),
-                _ if python => {
-                    let run = Run::python(input, scratch)?;
-                    peer.push(run.seconds);
-                    if run.rows != rows && rows > 0 {
-                        return Err(format!("Python loaded {} rows, standpipe {rows}", run.rows));
-                    }
-                }
-                _ => {}
-            }
+/// Ends well, or with what a caller acts on: 1 a regression, 3 too noisy to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Fine,
+    Regression,
+    Noisy,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Fine => ExitCode::SUCCESS,
+            Ending::Regression => ExitCode::from(1),
+            Ending::Noisy => ExitCode::from(3),
         }
     }
-    let rate = |seconds: &[f64]| rows as f64 / median(seconds);
-    figures.add("file, whole command", rate(&file), "rows/s", &file);
-    figures.add("standard input through the log", rate(&stdin), "rows/s", &stdin);
-    figures.ratio("standard input / file", median(&file) / median(&stdin), "at least 0.7");
-    if python {
-        figures.add("Python executemany, parsing left out", rate(&peer), "rows/s", &peer);
-        figures.ratio("file / Python", median(&peer) / median(&file), "at least 1.2, aim 1.8");
-    }
-    Ok(())
 }
 
-fn memory(input: &Path, scratch: &Path, figures: &mut Figures) -> Outcome {
-    for (setting, limit) in [("16MiB", "under 50 MiB"), ("64MiB", "under 100 MiB")] {
-        for (feed, name) in [(Feed::File, "file"), (Feed::Stdin, "standard input")] {
-            let run = Run::load(input, scratch, feed, &["--memory", setting])?;
-            figures.add(
-                &format!("peak memory, {name}, --memory {setting} ({limit})"),
-                run.peak_mib,
-                "MiB",
-                &[],
-            );
-        }
+pub(crate) fn run(args: BenchArgs) -> Result<Ending, String> {
+    interrupt::watch()?;
+    let Some(command) = args.command.or(menu::choose()?) else { return Ok(Ending::Fine) };
+    match command {
+        Command::Run(args) => run::run(&args).map(|()| Ending::Fine),
+        Command::Baseline(args) => baseline::run(&args).map(|()| Ending::Fine),
+        Command::Compare(args) => compare::run(&args),
+        Command::Ab(args) => ab::run(&args),
+        Command::Ci(args) => ci::run(&args),
+        Command::Count(args) => count::run(&args),
+        Command::Peers(args) => peers::run(&args).map(|()| Ending::Fine),
+        Command::Report(args) => report::run(&args).map(|()| Ending::Fine),
+        Command::Selftest(args) => selftest::run(&args),
+        Command::Clean(args) => clean::run(&args).map(|()| Ending::Fine),
     }
-    Ok(())
 }
 
-/// 64 concurrent writers against one, each waiting for its own record to be durable.
-fn group_commit(scratch: &Path, rounds: usize, figures: &mut Figures) -> Outcome {
-    let (mut one, mut many) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        let [single, grouped] = command::group_commit(scratch)?;
-        one.push(single);
-        many.push(grouped);
-    }
-    figures.add("log, 1 async writer of 256 B", median(&one), "records/s", &[]);
-    figures.add("log, 64 async writers of 256 B", median(&many), "records/s", &[]);
-    figures.ratio("64 writers / 1 writer", median(&many) / median(&one), "at least 24");
-    Ok(())
+/// Where records, baselines and builds are kept.
+pub(crate) fn home() -> PathBuf {
+    data::target_dir().join("bench")
 }
