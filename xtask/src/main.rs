@@ -40,20 +40,27 @@ enum Command {
 /// What a shell calls a process that a signal ended.
 const INTERRUPTED: u8 = 130;
 
+/// What `bench` ends with when it could not do what it was asked: 1 says that something became slower.
+const NOT_DONE: u8 = 2;
+
 /// What went wrong, for people.
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
+    let mut failure = ExitCode::FAILURE;
     let outcome = match Args::parse().command {
         Command::Test(args) => test::run(&args).map(done),
         Command::Crash(args) => crash::run(&args).map(done),
-        Command::Bench(args) => bench::run(args).map(ExitCode::from),
+        Command::Bench(args) => {
+            failure = ExitCode::from(NOT_DONE);
+            bench::run(args).map(ExitCode::from)
+        }
         Command::Nightly => nightly::run().map(done),
         Command::Tidy => tidy::run().map(done),
     };
     outcome.unwrap_or_else(|message| {
         eprintln!("xtask: {message}");
-        if message == bench::INTERRUPTED { ExitCode::from(INTERRUPTED) } else { ExitCode::FAILURE }
+        if message == bench::INTERRUPTED { ExitCode::from(INTERRUPTED) } else { failure }
     })
 }

@@ -1,6 +1,14 @@
 //! What workloads are made of: settings taken from the command line, rows, sinks into real databases.
 
-use standpipe_harness::Key;
+pub mod data;
+pub mod open_loop;
+pub mod pipeline;
+pub mod rows;
+pub mod settings;
+pub mod writer;
 
-/// Every setting that `--set` takes.
-pub const KEYS: &[Key] = &[];
+pub use open_loop::{OpenLoop, Stage};
+pub use pipeline::{Pipeline, Plan, Table};
+pub use rows::{Flight, Row, Wide};
+pub use settings::KEYS;
+pub use writer::Writer;

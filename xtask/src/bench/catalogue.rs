@@ -27,6 +27,21 @@ impl Catalogue {
         serde_json::from_slice(&output.stdout).map_err(|error| format!("{} list: {error}", program.display()))
     }
 
+    /// Refuses `key=value` pairs whose key no workload knows, and lists those there are.
+    pub(crate) fn check_settings(&self, pairs: &[String]) -> Result<(), String> {
+        for pair in pairs {
+            let Some((key, _)) = pair.split_once('=') else {
+                return Err(format!("--set {pair}: write it as key=value"));
+            };
+            if !self.keys.iter().any(|(name, _)| name == key.trim()) {
+                let there: Vec<_> =
+                    self.keys.iter().map(|(name, says)| format!("  {name:<24} {says}")).collect();
+                return Err(format!("--set {key}: no such setting. There are:\n{}", there.join("\n")));
+            }
+        }
+        Ok(())
+    }
+
     /// The workloads of a set. `wanted` are groups or names, or beginnings of names that end in `.`; none means all.
     /// The self-test's own are taken only when they are named.
     pub(crate) fn select(&self, wanted: &[String], quick: bool) -> Result<Vec<Listed>, String> {

@@ -69,21 +69,33 @@ pub(crate) const VALUES_LEAST: usize = 5;
 impl Change {
     /// Of pairs that were measured side by side: the median of their ratios.
     pub(crate) fn paired(base: &[f64], new: &[f64], better: Better) -> Self {
-        let ratios: Vec<f64> = base.iter().zip(new).map(|(base, new)| ratio(*base, *new)).collect();
+        let mut ratios: Vec<f64> = base.iter().zip(new).map(|(base, new)| ratio(*base, *new)).collect();
+        if ratios.is_empty() {
+            return Change::UNKNOWN;
+        }
+        ratios.sort_by(f64::total_cmp);
         let mut random = Random(SEED);
-        let medians = (0..RESAMPLES).map(|_| median_of(&mut random.resample(&ratios))).collect();
-        Change::between(median_of(&mut ratios.clone()), medians, better)
+        let medians = (0..RESAMPLES).map(|_| random.median_resampled(&ratios)).collect();
+        Change::between(median_sorted(&ratios), medians, better)
     }
 
     /// Of two runs that have no pairs: the ratio of their medians.
     pub(crate) fn unpaired(base: &[f64], new: &[f64], better: Better) -> Self {
+        if base.is_empty() || new.is_empty() {
+            return Change::UNKNOWN;
+        }
+        let (mut base, mut new) = (base.to_vec(), new.to_vec());
+        base.sort_by(f64::total_cmp);
+        new.sort_by(f64::total_cmp);
         let mut random = Random(SEED);
         let medians = (0..RESAMPLES)
-            .map(|_| ratio(median_of(&mut random.resample(base)), median_of(&mut random.resample(new))))
+            .map(|_| ratio(random.median_resampled(&base), random.median_resampled(&new)))
             .collect();
-        let middle = ratio(median_of(&mut base.to_vec()), median_of(&mut new.to_vec()));
-        Change::between(middle, medians, better)
+        Change::between(ratio(median_sorted(&base), median_sorted(&new)), medians, better)
     }
+
+    /// Nothing was measured: noisy against any limit.
+    const UNKNOWN: Change = Change { median: 0.0, low: f64::NEG_INFINITY, high: f64::INFINITY };
 
     fn between(middle: f64, mut medians: Vec<f64>, better: Better) -> Self {
         medians.sort_by(f64::total_cmp);
@@ -133,11 +145,12 @@ fn ratio(base: f64, new: f64) -> f64 {
 
 /// The middle value, of an even number the mean of the two in the middle.
 pub(crate) fn median(values: &[f64]) -> f64 {
-    median_of(&mut values.to_vec())
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    median_sorted(&sorted)
 }
 
-fn median_of(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
+fn median_sorted(values: &[f64]) -> f64 {
     match values.len() {
         0 => f64::NAN,
         count if count % 2 == 1 => values[count / 2],
@@ -157,8 +170,27 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
-    fn resample(&mut self, values: &[f64]) -> Vec<f64> {
-        (0..values.len()).map(|_| values[(self.next() % values.len() as u64) as usize]).collect()
+    /// The median of as many values drawn with replacement; `sorted` is sorted and not empty. Draws are counted and
+    /// not sorted: this runs thousands of times for each figure and look, in a build that is not optimised.
+    fn median_resampled(&mut self, sorted: &[f64]) -> f64 {
+        let count = sorted.len();
+        let mut drawn = vec![0_usize; count];
+        for _ in 0..count {
+            drawn[(self.next() % count as u64) as usize] += 1;
+        }
+        // The values at these places of the resample, were it sorted, are its middle.
+        let (lower, upper) = ((count - 1) / 2, count / 2);
+        let (mut passed, mut low) = (0, sorted[0]);
+        for (value, times) in sorted.iter().zip(drawn) {
+            if passed <= lower {
+                low = *value;
+            }
+            passed += times;
+            if passed > upper {
+                return f64::midpoint(low, *value);
+            }
+        }
+        low
     }
 }
 
@@ -221,6 +253,24 @@ mod tests {
         let mut new = [100.0; 9];
         new[4] = 10.0;
         assert_eq!(Change::paired(&base, &new, Better::Higher).judge(LIMIT), Verdict::Fine);
+    }
+
+    #[test]
+    fn a_resampled_median_is_the_median_of_what_was_drawn() {
+        for count in 1..12_u64 {
+            let values: Vec<f64> = (0..count).map(|value| (value * value) as f64).collect();
+            let (mut drawing, mut judging) = (Random(count), Random(count));
+            for _ in 0..200 {
+                let drawn: Vec<f64> = (0..count).map(|_| values[(drawing.next() % count) as usize]).collect();
+                assert_eq!(judging.median_resampled(&values).to_bits(), median(&drawn).to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_measured_is_nothing_said() {
+        assert_eq!(Change::paired(&[], &[], Better::Lower).judge(LIMIT), Verdict::Noisy);
+        assert_eq!(Change::unpaired(&[1.0], &[], Better::Higher).judge(LIMIT), Verdict::Noisy);
     }
 
     #[test]

@@ -12,19 +12,26 @@ mod ci;
 mod clean;
 mod compare;
 mod count;
+mod date;
 mod interrupt;
 mod judge;
+mod known;
 mod list;
 mod machine;
+mod measurement;
 mod menu;
 mod peers;
+mod progress;
 mod record;
 mod report;
 mod run;
 mod sampler;
 mod scratch;
 mod selftest;
+mod summary;
 mod table;
+mod units;
+mod verdicts;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -36,10 +43,22 @@ pub(crate) use interrupt::INTERRUPTED;
 
 /// The arguments of `bench`.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     command: Option<Command>,
 }
+
+const ABOUT: &str = "How fast each crate is, and whether a change made it slower";
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench                    on a terminal a menu
+  cargo xtask bench run                the quick set, a table, JSON in target/bench/runs
+  cargo xtask bench ab HEAD~1          did the last commit cost anything?
+  cargo xtask bench ci                 what a CI job calls
+
+Exit codes: 0 fine, 1 a regression, 2 it could not be done, 3 too noisy to say, 130 interrupted";
 
 #[derive(Subcommand)]
 enum Command {
@@ -84,8 +103,13 @@ impl From<Ending> for ExitCode {
 }
 
 pub(crate) fn run(args: BenchArgs) -> Result<Ending, String> {
+    let command = match args.command {
+        Some(command) => Some(command),
+        // Before signals are taken: Ctrl-C in the menu ends it.
+        None => menu::choose()?,
+    };
+    let Some(command) = command else { return Ok(Ending::Fine) };
     interrupt::watch()?;
-    let Some(command) = args.command.or(menu::choose()?) else { return Ok(Ending::Fine) };
     match command {
         Command::Run(args) => run::run(&args).map(|()| Ending::Fine),
         Command::Baseline(args) => baseline::run(&args).map(|()| Ending::Fine),

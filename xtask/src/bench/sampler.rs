@@ -73,10 +73,14 @@ impl Sampler {
         let median_ns = estimates["median"]["point_estimate"].as_f64();
         let median_ns = median_ns.ok_or_else(|| format!("{workload}: criterion gave no median"))?;
         fs::remove_dir_all(&home).map_err(|error| format!("{}: {error}", home.display()))?;
-        Ok(Sample::of([Figure::latency_us("time", median_ns / 1e3)]))
+        let mut sample = Sample::of([Figure::latency_us("time", median_ns / 1e3)]);
+        // It takes no settings.
+        let keys = self.set.iter().filter_map(|pair| pair.split_once('='));
+        sample.settings_unused = keys.map(|(key, _)| key.trim().to_owned()).collect();
+        Ok(sample)
     }
 
-    fn scale_name(&self) -> &'static str {
+    pub(crate) fn scale_name(&self) -> &'static str {
         match self.scale {
             Scale::Once => "once",
             Scale::Quick => "quick",

@@ -14,7 +14,9 @@ impl Scratch {
     /// A new one in `place`.
     pub(crate) fn in_place(place: &Path) -> Result<Self, String> {
         fs::create_dir_all(place).map_err(|error| format!("{}: {error}", place.display()))?;
-        remove_abandoned(place);
+        for left in abandoned(place) {
+            let _ = fs::remove_dir_all(left);
+        }
         let dir = place.join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         Ok(Scratch(dir))
@@ -35,15 +37,14 @@ impl Drop for Scratch {
 const PREFIX: &str = "standpipe-bench-";
 
 /// Directories whose process is gone.
-fn remove_abandoned(place: &Path) {
-    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(process) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
-        let Some(process) = process.parse().ok().and_then(Pid::from_raw) else { continue };
-        if test_kill_process(process) == Err(rustix::io::Errno::SRCH) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
+pub(crate) fn abandoned(place: &Path) -> Vec<PathBuf> {
+    let is_abandoned = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let process = name.and_then(|name| name.strip_prefix(PREFIX)?.parse().ok()).and_then(Pid::from_raw);
+        process.is_some_and(|process| test_kill_process(process) == Err(rustix::io::Errno::SRCH))
+    };
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(is_abandoned).collect()
 }
 
 #[cfg(test)]

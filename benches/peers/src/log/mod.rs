@@ -1,0 +1,102 @@
+//! Logs: 256-byte records that do not compress, through the engine that a program would pick, with the settings that
+//! its own documentation gives for a record that must not be lost. What was appended is read back after the log was
+//! closed and opened again: every record of every writer, once, in the writer's order.
+
+mod append;
+mod engine;
+mod home;
+mod okaywal;
+mod raft_engine;
+mod record;
+mod replay;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
+mod standpipe;
+mod wal_db;
+mod which;
+
+use standpipe_harness::Workload;
+
+use self::{
+    engine::Promise,
+    record::RECORD_BYTES,
+    which::ENGINES,
+};
+use crate::{
+    closed_loop::Clock,
+    comparison::Comparison,
+    limit::{PAGE_BYTES, overwrite},
+};
+
+const UNIT: &str = "records/s";
+const BATCH: usize = 100;
+/// Records between two looks at the clock where a record takes about as long as a look.
+const STRIDE: u32 = 64;
+
+/// The comparisons of this group.
+pub(crate) fn workloads() -> Vec<Workload> {
+    let comparisons = [durable(1), durable(8), durable(64), batch(), os(), replay::comparison()];
+    comparisons.into_iter().flat_map(Comparison::workloads).collect()
+}
+
+fn durable(threads: u64) -> Comparison {
+    let mut comparison = Comparison::new(
+        &format!("log.durable.w{threads}"),
+        &format!("256 B records, each durable before its writer's next, {threads} blocking threads"),
+    );
+    for (name, how, which) in ENGINES {
+        comparison = comparison
+            .with(name, how, move |context| which.append(context, Promise::Durable, threads, 1));
+    }
+    let bytes = (threads as usize * RECORD_BYTES).next_multiple_of(PAGE_BYTES);
+    comparison
+        .with(
+            "standpipe-async",
+            "as many tasks on tokio's workers, one for each core, instead of threads",
+            move |context| append::in_tasks(context, threads),
+        )
+        .with(
+            "limit-pwrite",
+            "the records of one sync in one aligned pwrite into a file already written once, fdatasync; one thread",
+            move |context| overwrite(context, bytes, threads, true, Clock::Each, UNIT),
+        )
+}
+
+fn batch() -> Comparison {
+    let mut comparison = Comparison::new(
+        "log.batch100",
+        "256 B records, 100 to a batch, each batch durable before the next, 1 thread",
+    );
+    for (name, how, which) in ENGINES {
+        comparison =
+            comparison.with(name, how, move |context| which.append(context, Promise::Durable, 1, BATCH));
+    }
+    comparison.with(
+        "limit-pwrite",
+        "28 KiB in one aligned pwrite into a file already written once, fdatasync",
+        |context| {
+            let bytes = (BATCH * RECORD_BYTES).next_multiple_of(PAGE_BYTES);
+            overwrite(context, bytes, BATCH as u64, true, Clock::Each, UNIT)
+        },
+    )
+}
+
+fn os() -> Comparison {
+    let mut comparison = Comparison::new(
+        "log.os.w1",
+        "256 B records, each survives the death of the process before the next, 1 thread",
+    );
+    for (name, how, which) in ENGINES.iter().filter(|(_, _, which)| which.keeps(Promise::Os)) {
+        comparison = comparison.with(name, how, move |context| which.append(context, Promise::Os, 1, 1));
+    }
+    comparison
+        .with(
+            "standpipe-pipelined",
+            "waits for every 64th record only: the up to 63 before it promise less than the others' do",
+            append::pipelined,
+        )
+        .with("limit-pwrite", "a pwrite of 256 B for each into a file already written once", |context| {
+            overwrite(context, RECORD_BYTES, 1, false, Clock::Every(STRIDE), UNIT)
+        })
+        .with("limit-memcpy", "a copy into 64 MiB of memory for each, which promises nothing", append::memcpy)
+}

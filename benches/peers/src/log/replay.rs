@@ -1,0 +1,93 @@
+use std::{
+    fs::{self, File},
+    path::Path,
+    time::Instant,
+};
+
+use standpipe_harness::{Context, Figure, Latency, Outcome, Sample, Scale};
+
+use super::{
+    UNIT,
+    record::{RECORD_BYTES, Record, Records, Seen},
+    which::{ENGINES, Which},
+};
+use crate::{closed_loop::repeat, comparison::Comparison, limit::mapped};
+
+/// A closed log is opened and every record is looked at.
+pub(crate) fn comparison() -> Comparison {
+    let mut comparison = Comparison::new(
+        "log.replay.100k",
+        "a closed log of 100,000 records of 256 B that 64 threads appended one by one, in the page cache: from opening it \
+         to its last record, checksums verified, each time on a fresh copy",
+    );
+    for (name, how, which) in ENGINES {
+        comparison = comparison.with(name, how, |context| replay(context, *which));
+    }
+    comparison.with(
+        "limit-mapped",
+        "a file of the bare records, mapped; CRC-32C of each record, compared with a list in memory",
+        mapped_pass,
+    )
+}
+
+/// A hundredth where it only has to be seen that it runs.
+fn records(context: &Context) -> u64 {
+    if context.scale == Scale::Once { 1_000 } else { 100_000 }
+}
+
+fn replay(context: &Context, which: Which) -> Outcome<Sample> {
+    let records = records(context);
+    let original = context.dir("original")?;
+    let counts = which.fill(&original, records)?;
+    let checked = context.scratch.join("checked");
+    which.replay(copy(&original, &checked)?, Seen::whole())?.seen.check(&counts)?;
+    let place = context.scratch.join("copy");
+    let mut opening = Latency::since(Instant::now());
+    let sample = repeat(context, UNIT, || {
+        copy(&original, &place)?;
+        let began = Instant::now();
+        let replayed = which.replay(&place, Seen::numbers())?;
+        replayed.seen.check(&counts)?;
+        fs::remove_dir_all(&place)?;
+        opening.record_duration(replayed.opened - began);
+        Ok((records, replayed.ended - began))
+    })?;
+    Ok(sample.with(Figure::told("open", opening.percentile_us(50.0) / 1e3, "ms")))
+}
+
+/// A copy of a directory of files, written back: what an engine syncs when it opens shall be its own.
+fn copy<'p>(from: &Path, to: &'p Path) -> Outcome<&'p Path> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let place = to.join(entry.file_name());
+            fs::copy(entry.path(), &place)?;
+            File::open(place)?.sync_all()?;
+        }
+    }
+    Ok(to)
+}
+
+fn mapped_pass(context: &Context) -> Outcome<Sample> {
+    let mut source = Records::of(0);
+    let all: Vec<Record> = (0..records(context)).map(|_| *source.next()).collect();
+    let path = context.dir("original")?.join("records");
+    fs::write(&path, all.concat())?;
+    let sums: Vec<u32> = all.iter().map(|record| crc32c::crc32c(record)).collect();
+    drop(all);
+    repeat(context, UNIT, || {
+        let began = Instant::now();
+        let mapped = mapped(&File::open(&path)?)?;
+        let mut seen = Seen::numbers();
+        for (record, sum) in mapped.chunks_exact(RECORD_BYTES).zip(&sums) {
+            if crc32c::crc32c(record) != *sum {
+                return Err("a record's checksum".into());
+            }
+            seen.record(record);
+        }
+        let ended = Instant::now();
+        seen.check(&[source.count()])?;
+        Ok((source.count(), ended - began))
+    })
+}

@@ -1,0 +1,31 @@
+//! The buffer alone, in memory: the budget, lanes and the batches they are cut into.
+
+mod batch;
+mod budget;
+mod producers;
+mod trigger;
+
+use std::time::Instant;
+
+use standpipe_buffer::{Permit, Weigh, Weight};
+use standpipe_harness::Workload;
+
+/// The workloads of this group.
+#[must_use]
+pub fn workloads() -> Vec<Workload> {
+    [budget::workloads(), batch::workloads(), trigger::workloads(), producers::workloads()].concat()
+}
+
+/// What is pushed: so many rows and bytes, the memory they take, and when they came.
+struct Item {
+    number: u64,
+    rows: u64,
+    pushed: Instant,
+    permit: Permit,
+}
+
+impl Weigh for Item {
+    fn weight(&self) -> Weight {
+        Weight { rows: self.rows, bytes: self.permit.bytes() }
+    }
+}

@@ -1,0 +1,158 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use standpipe_harness::{Context, Figure, Latency, Outcome, Sample, Workload};
+use standpipe_wal::{Durability, Log, Record, Ticket, Wal};
+use tokio::runtime::Builder;
+
+use super::{
+    DURABILITIES, open_log,
+    payload::{check_all, mark},
+};
+
+const SIZES: [(&str, usize); 3] = [("64b", 64), ("1k", 1 << 10), ("64k", 64 << 10)];
+const WRITERS: [u32; 3] = [1, 8, 64];
+/// A run ends early rather than write more than this.
+const WRITTEN_BYTES_MAX: u64 = 512 << 20;
+
+pub(super) fn workloads() -> Vec<Workload> {
+    let mut workloads = Vec::new();
+    for (durability_name, durability) in DURABILITIES {
+        for (size_name, bytes) in SIZES {
+            for writers in WRITERS {
+                let measures = format!(
+                    "{writers} async writers on 2 threads append {size_name} records, each waits for its ticket \
+                     (closed loop); durability {durability_name}"
+                );
+                let name = format!("log.{durability_name}.{size_name}.w{writers}");
+                let run = move |context: &Context| asynchronous(context, durability, bytes, writers);
+                let workload = Workload::new(name, measures, run);
+                let quick = matches!(
+                    (durability_name, size_name, writers),
+                    ("group" | "os", "1k", _) | ("group", "64k", 8)
+                );
+                workloads.push(if quick { workload } else { workload.full_only() });
+            }
+        }
+    }
+    let measures = "1 thread appends 256 B records and blocks on each ticket (closed loop); durability group";
+    workloads.push(Workload::new("log.blocking.256b.w1", measures, blocking).full_only());
+    workloads
+}
+
+/// What one writer did.
+struct Written {
+    records: u64,
+    latency: Latency,
+}
+
+fn asynchronous(context: &Context, durability: Durability, bytes: usize, writers: u32) -> Outcome<Sample> {
+    let dir = context.dir("log")?;
+    let log = Arc::new(open_log(context, &dir, durability)?);
+    let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
+    let records_max = WRITTEN_BYTES_MAX / bytes as u64 / u64::from(writers);
+    let mut acknowledged = vec![0; writers as usize];
+
+    // Those that warm up and those that are measured are the same tasks but for the time that they are given.
+    let mut phase = |span: Duration| -> Outcome<(u64, f64, Latency)> {
+        let began = Instant::now();
+        let stop = Arc::new(AtomicBool::new(false));
+        let first = acknowledged.clone();
+        let tasks: Vec<_> = (0..writers)
+            .zip(first)
+            .map(|(writer, first)| {
+                let writer =
+                    Writer { log: log.clone(), stop: stop.clone(), writer, record: vec![7; bytes] };
+                runtime.spawn(writer.run(first, records_max, began, span))
+            })
+            .collect();
+        let (mut records, mut latency) = (0, Latency::since(began));
+        for (task, acknowledged) in tasks.into_iter().zip(&mut acknowledged) {
+            let written = runtime.block_on(task)??;
+            records += written.records;
+            *acknowledged += written.records;
+            latency.merge(&written.latency);
+        }
+        Ok((records, began.elapsed().as_secs_f64(), latency))
+    };
+    phase(context.warm_up())?;
+    let (records, took_s, latency) = phase(context.span)?;
+
+    // The runtime's threads are gone before the log is taken back from the tasks.
+    drop(runtime);
+    let log = Arc::into_inner(log).ok_or("a task still has the log")?;
+    check_all(context, &dir, log, bytes, &acknowledged)?;
+    Ok(Sample::of([Figure::throughput(records as f64, took_s, "records/s")]).with_latency(&latency))
+}
+
+struct Writer {
+    log: Arc<Wal>,
+    stop: Arc<AtomicBool>,
+    writer: u32,
+    record: Vec<u8>,
+}
+
+impl Writer {
+    /// Appends from record `first` on, until the time is over or there are `records_max` of them.
+    async fn run(mut self, first: u64, records_max: u64, began: Instant, span: Duration) -> Outcome<Written> {
+        let (mut number, mut latency) = (first, Latency::since(began));
+        let mut before = Instant::now();
+        while !self.stop.load(Ordering::Relaxed) {
+            mark(&mut self.record, self.writer, number);
+            self.log.append(Record::new(&[&self.record]))?.await?;
+            number += 1;
+            let now = Instant::now();
+            latency.record_duration(now - before);
+            before = now;
+            if now - began >= span || number >= records_max {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
+        Ok(Written { records: number - first, latency })
+    }
+}
+
+fn blocking(context: &Context) -> Outcome<Sample> {
+    const BYTES: usize = 256;
+    let dir = context.dir("log")?;
+    let log = open_log(context, &dir, Durability::Group)?;
+    let mut record = [7; BYTES];
+    let (mut acknowledged, mut latency) = (0, Latency::since(Instant::now()));
+    let (records, took_s) = timed_appends(context, &mut latency, || {
+        mark(&mut record, 0, acknowledged);
+        log.append(Record::new(&[&record]))?.wait()?;
+        acknowledged += 1;
+        Ok(1)
+    })?;
+    check_all(context, &dir, log, BYTES, &[acknowledged])?;
+    Ok(Sample::of([Figure::throughput(records as f64, took_s, "records/s")]).with_latency(&latency))
+}
+
+/// Repeats an append until the span is over; the latencies of the warm-up are forgotten.
+pub(super) fn timed_appends(
+    context: &Context,
+    latency: &mut Latency,
+    mut append: impl FnMut() -> Outcome<u64>,
+) -> Outcome<(u64, f64)> {
+    let warm = Instant::now();
+    while warm.elapsed() < context.warm_up() {
+        append()?;
+    }
+    let began = Instant::now();
+    *latency = Latency::since(began);
+    let (mut records, mut before) = (0, began);
+    loop {
+        records += append()?;
+        let now = Instant::now();
+        latency.record(before, now);
+        before = now;
+        if now - began >= context.span {
+            return Ok((records, (now - began).as_secs_f64()));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The samples of both builds.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use standpipe_harness::{Listed, Sample};
+
+use super::pairs::{At, Plan, Side, Taker};
+use crate::bench::{build::Build, progress::Progress, sampler::Sampler};
+
+/// Takes them, and tells how far it is.
+pub(crate) struct Samples<'a> {
+    builds: [&'a Build; 2],
+    /// For each duel those of both sides.
+    samplers: Vec<[Sampler; 2]>,
+    least: usize,
+    began: Instant,
+    /// Keys that some workload looked at.
+    used: BTreeSet<String>,
+    progress: Progress,
+}
+
+impl<'a> Samples<'a> {
+    /// The clock starts here.
+    pub(crate) fn new(builds: [&'a Build; 2], samplers: Vec<[Sampler; 2]>, plan: &Plan) -> Self {
+        let steps = samplers.len() * plan.least;
+        Samples {
+            builds,
+            samplers,
+            least: plan.least,
+            began: Instant::now(),
+            used: BTreeSet::new(),
+            progress: Progress::of(steps as u64),
+        }
+    }
+
+    /// Nobody shall believe that a setting was tried that nothing looked at.
+    fn settings_were_used(&self) -> Result<(), String> {
+        let pairs = self.samplers.iter().flatten().flat_map(|sampler| &sampler.set);
+        let keys: BTreeSet<&str> = pairs.filter_map(|pair| Some(pair.split_once('=')?.0.trim())).collect();
+        let idle: Vec<&str> = keys.into_iter().filter(|key| !self.used.contains(*key)).collect();
+        if idle.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{}: none of the workloads looks at it; choose others with --group", idle.join(", ")))
+    }
+}
+
+impl Taker for Samples<'_> {
+    fn sample(&mut self, duel: usize, workload: &Listed, side: Side) -> Result<Sample, String> {
+        let sampler = &self.samplers[duel][side as usize];
+        let sample = sampler.sample(self.builds[side as usize], workload)?;
+        let keys = sampler.set.iter().filter_map(|pair| Some(pair.split_once('=')?.0.trim()));
+        self.used.extend(
+            keys.filter(|key| !sample.settings_unused.iter().any(|unused| unused == key)).map(str::to_owned),
+        );
+        Ok(sample)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn tell(&mut self, at: &At<'_>) -> Result<(), String> {
+        if (at.round, at.done) == (2, 0) {
+            self.settings_were_used()?;
+        }
+        if at.round > self.least && at.done == 0 {
+            self.progress.more(at.of as u64);
+        }
+        let open = if at.round > self.least { format!(", {} still open", at.of) } else { String::new() };
+        self.progress.at(&format!("pair {}{open}", at.round), at.workload);
+        self.progress.step();
+        Ok(())
+    }
+}
