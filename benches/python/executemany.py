@@ -1,13 +1,16 @@
 """Loads a CSV file into SQLite as Python programs do: parsed rows, one executemany, one transaction.
 
 Prints the seconds that the load took, parsing left out, and the number of rows.
-Usage: executemany.py FILE DATABASE
+Usage: executemany.py FILE DATABASE [SPAN]
+With SPAN it warms up and then repeats the load on DATABASE-1, DATABASE-2 ... for so many seconds, and prints the sums.
 """
 
 import csv
 import sqlite3
 import sys
 import time
+
+from repeat import repeat
 
 
 def value(text):
@@ -26,7 +29,7 @@ def value(text):
 
 
 def main():
-    path, database = sys.argv[1:]
+    path, database, *span = sys.argv[1:]
     with open(path, newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header = next(reader)
@@ -34,16 +37,20 @@ def main():
     kinds = ["TEXT" if isinstance(field, str) else "INTEGER" for field in rows[0]]
     columns = ", ".join(f'"{name}" {kind}' for name, kind in zip(header, kinds))
     marks = ", ".join("?" * len(header))
-    began = time.perf_counter()
-    connection = sqlite3.connect(database, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"CREATE TABLE flights ({columns})")
-    connection.execute("BEGIN")
-    connection.executemany(f"INSERT INTO flights VALUES ({marks})", rows)
-    connection.execute("COMMIT")
-    connection.close()
-    print(f"{time.perf_counter() - began:.6f} {len(rows)}")
+
+    def load(place):
+        began = time.perf_counter()
+        connection = sqlite3.connect(place, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"CREATE TABLE flights ({columns})")
+        connection.execute("BEGIN")
+        connection.executemany(f"INSERT INTO flights VALUES ({marks})", rows)
+        connection.execute("COMMIT")
+        connection.close()
+        return len(rows), began, time.perf_counter()
+
+    repeat(load, database, float(span[0]) if span else None)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ pub fn workloads() -> Vec<Workload> {
 /// Places kept for what is not built yet.
 #[must_use]
 pub fn reserved() -> Vec<Reserved> {
-    let place = |name: &str, measures: &str| Reserved { name: name.to_owned(), measures: measures.to_owned() };
+    let place =
+        |name: &str, measures: &str| Reserved { name: name.to_owned(), measures: measures.to_owned() };
     vec![
         place("txn.*", "two-phase commit: prepare, decide, commit; comes with standpipe-txn"),
         place("log.compression.*", "frames with and without LZ4; comes with the log's compression"),

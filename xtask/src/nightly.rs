@@ -1,6 +1,8 @@
+use std::env;
+
 use crate::{
     Outcome, crash,
-    stage::{Stages, cargo},
+    stage::{Stages, cargo, command},
 };
 
 /// The long runs: as in CI, but more of each.
@@ -13,5 +15,17 @@ pub(crate) fn run() -> Outcome {
             stages.run(&name, 1200, || crash::run(&crash::CrashArgs::long(stdin, seed)));
         }
     }
+    stages.run("bench: every workload", 2400, || bench(&["run", "--full"]));
+    stages.run("bench: planted slowdowns", 3600, || bench(&["selftest"]));
+    stages.run("bench: an hour of the pool", 4200, || {
+        bench(&["run", "--full", "--group", "pool.leak", "--span", "3600s", "--rounds", "1"])
+    });
     stages.finish()
+}
+
+/// A process of its own, because it takes signals for itself.
+fn bench(arguments: &[&str]) -> Outcome {
+    let program = env::current_exe().map_err(|error| format!("xtask: {error}"))?;
+    let all: Vec<_> = ["bench"].into_iter().chain(arguments.iter().copied()).collect();
+    command(&program.to_string_lossy(), &all, &[])
 }

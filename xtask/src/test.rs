@@ -77,9 +77,14 @@ fn features() -> Outcome {
     cargo(&["test", "--quiet", "--package", "standpipe-sink", "--features", "metrics", "--test", "metrics"])
 }
 
+/// What no registry gets.
+const UNPUBLISHED: &[&str] = &["xtask", "standpipe-benches", "standpipe-harness"];
+
 /// Every crate that is published packages: its files are whole, and its manifest says what a registry wants.
 fn packages() -> Outcome {
-    cargo(&["package", "--workspace", "--exclude", "xtask", "--no-verify", "--allow-dirty", "--quiet"])
+    let mut arguments = vec!["package", "--workspace", "--no-verify", "--allow-dirty", "--quiet"];
+    arguments.extend(UNPUBLISHED.iter().flat_map(|name| ["--exclude", name]));
+    cargo(&arguments)
 }
 
 /// Needs cargo-deny and the advisory database, which not every machine can fetch quickly.

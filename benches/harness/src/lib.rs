@@ -22,7 +22,7 @@ pub use open_loop::Pace;
 pub use program::program;
 pub use sample::{Sample, Second};
 pub use settings::{Key, Settings, parse_bytes, parse_duration};
-pub use workload::{Driver, Listed, Reserved, Workload};
+pub use workload::{Driver, Listed, Reserved, Run, Workload};
 
 /// What a workload answers with: its figures, or why it has none. A wrong result is an error, however fast it came.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

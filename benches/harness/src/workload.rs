@@ -1,6 +1,11 @@
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Outcome, Sample};
+
+/// What takes a sample.
+pub type Run = Arc<dyn Fn(&Context) -> Outcome<Sample> + Send + Sync>;
 
 /// One thing that is measured.
 #[derive(Clone)]
@@ -17,7 +22,7 @@ pub struct Workload {
     /// Who drives it.
     pub driver: Driver,
     /// Runs it; unused where criterion drives.
-    pub run: std::sync::Arc<dyn Fn(&Context) -> Outcome<Sample> + Send + Sync>,
+    pub run: Run,
 }
 
 /// Who drives a workload.
@@ -43,7 +48,7 @@ impl Workload {
             quick: true,
             revision: 1,
             driver: Driver::Scenario,
-            run: std::sync::Arc::new(run),
+            run: Arc::new(run),
         }
     }
 

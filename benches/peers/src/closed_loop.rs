@@ -64,6 +64,10 @@ impl Tally {
     pub(crate) fn sample(&self, unit: &str) -> Sample {
         let seconds = (self.measured.ends - self.measured.began).as_secs_f64();
         let sample = Sample::of([Figure::throughput(self.work as f64, seconds, unit)]);
+        let sample = match self.work {
+            0 => sample.note("no operation ended within the span: it is too short for this machine now"),
+            _ => sample,
+        };
         if self.latency.count() == 0 { sample } else { sample.with_latency(&self.latency) }
     }
 }

@@ -1,12 +1,6 @@
 //! Physical limits, by themselves for context, and lent to the comparisons as contenders.
 
-use std::{
-    fs::File,
-    hint::black_box,
-    io::{Seek, SeekFrom, Write},
-    os::unix::fs::FileExt,
-    path::Path,
-};
+use std::{fs::File, hint::black_box, io::Write, os::unix::fs::FileExt, path::Path};
 
 use memmap2::Mmap;
 use standpipe_harness::{Context, Figure, Outcome, Sample, Workload, check};
@@ -46,7 +40,8 @@ pub(crate) fn overwrite(
     unit: &str,
 ) -> Outcome<Sample> {
     let path = context.dir("limit")?.join("file");
-    let file = written(&path, context.sized(FILE_BYTES as u64 * 10, 4 << 20).min(FILE_BYTES as u64) as usize)?;
+    let file =
+        written(&path, context.sized(FILE_BYTES as u64 * 10, 4 << 20).min(FILE_BYTES as u64) as usize)?;
     let slots = file.metadata()?.len() / bytes as u64;
     let mut piece = vec![0xA5_u8; bytes];
     let mut count = 0_u64;
@@ -67,14 +62,15 @@ pub(crate) fn overwrite(
     Ok(tally.sample(unit))
 }
 
+/// A file of zeros, written page by page: what is written in large pieces lies in large folios of the page cache, and
+/// small writes over those are several times slower.
 fn written(path: &Path, bytes: usize) -> Outcome<File> {
     let mut file = File::options().create_new(true).read(true).write(true).open(path)?;
-    let piece = vec![0_u8; 1 << 20];
-    for _ in 0..bytes >> 20 {
-        file.write_all(&piece)?;
+    let page = [0_u8; PAGE_BYTES];
+    for _ in 0..bytes / PAGE_BYTES {
+        file.write_all(&page)?;
     }
     file.sync_all()?;
-    file.seek(SeekFrom::Start(0))?;
     Ok(file)
 }
 
@@ -104,7 +100,8 @@ fn memcpy(context: &Context) -> Outcome<Sample> {
 fn mapped_checksum(context: &Context) -> Outcome<Sample> {
     const PIECE: usize = 1 << 20;
     let path = context.dir("limit")?.join("file");
-    let file = written(&path, context.sized(FILE_BYTES as u64 * 10, 4 << 20).min(FILE_BYTES as u64) as usize)?;
+    let file =
+        written(&path, context.sized(FILE_BYTES as u64 * 10, 4 << 20).min(FILE_BYTES as u64) as usize)?;
     let zeros = crc32c::crc32c(&vec![0; PIECE]);
     let mapped = mapped(&file)?;
     let (bytes, seconds) = context.repeat(|| {

@@ -23,7 +23,8 @@ fn main() -> ExitCode {
 }
 
 fn reserved() -> Vec<Reserved> {
-    let place = |name: &str, measures: &str| Reserved { name: name.to_owned(), measures: measures.to_owned() };
+    let place =
+        |name: &str, measures: &str| Reserved { name: name.to_owned(), measures: measures.to_owned() };
     vec![
         place(
             "txn.map",

@@ -52,7 +52,7 @@ fn sized(context: &Context, rows: u64) -> Outcome<Sample> {
     let write = context.settings.get("run.batch", WRITE_ROWS.min(rows))?;
     let pipeline = Pipeline::open::<Flight>(context, plan)?;
     let writer = Writer::new(&pipeline, write).window(rows * BATCHES_AHEAD);
-    writer.run_for::<Flight>(context.warm_up())?;
+    writer.warm_up::<Flight>(context.warm_up())?;
     let (rows, seconds) = writer.run_for::<Flight>(context.span)?;
     pipeline.finish()?;
     Ok(Sample::of([Figure::throughput(rows as f64, seconds, "rows/s")]))

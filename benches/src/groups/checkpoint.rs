@@ -1,15 +1,8 @@
 //! `Sink::checkpoint`: everything is applied and the log lets go of it. What one costs, and what many cost.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use standpipe_harness::{Context, Figure, Latency, Outcome, Sample, Scale, Workload};
-use tokio::time::MissedTickBehavior;
 
 use crate::setup::{Flight, Pipeline, Plan, Writer, settings};
 
@@ -28,20 +21,24 @@ pub fn workloads() -> Vec<Workload> {
         .full_only(),
         Workload::new(
             "checkpoint.partial",
-            format!("closed loop: a checkpoint while {PARTIAL_ROWS} durable rows wait for their batch to fill"),
+            format!(
+                "closed loop: a checkpoint while {PARTIAL_ROWS} durable rows wait for their batch to fill"
+            ),
             |context| single(context, context.settings.get("run.rows", PARTIAL_ROWS)?),
         ),
     ];
     let periods = [("10ms", 10), ("100ms", 100), ("1s", 1_000), ("10s", 10_000)];
     for (name, ms) in periods {
         let measures = format!(
-            "one writer, {WRITE_ROWS} rows a write, and a task that calls for a checkpoint every {name}; rows applied a second"
+            "one writer, {WRITE_ROWS} rows a write, that stops for a checkpoint once {name} went by since the last; rows applied a second"
         );
         let period = Duration::from_millis(ms);
         let workload = Workload::new(format!("checkpoint.every_{name}"), measures, move |c| every(c, period));
         all.push(if ms == 10 { workload } else { workload.full_only() });
     }
-    let measures = format!("one writer, {WRITE_ROWS} rows a write, and no checkpoint but the last; rows applied a second");
+    let measures = format!(
+        "one writer, {WRITE_ROWS} rows a write, and no checkpoint but the last; rows applied a second"
+    );
     all.push(Workload::new("checkpoint.none", measures, |c| every(c, Duration::MAX)).full_only());
     all
 }
@@ -49,7 +46,7 @@ pub fn workloads() -> Vec<Workload> {
 fn single(context: &Context, rows: u64) -> Outcome<Sample> {
     let pipeline = Pipeline::open::<Flight>(context, Plan::new(&context.settings)?)?;
     let mut latency = Latency::since(Instant::now());
-    let mut one = |latency: &mut Latency| {
+    let one = |latency: &mut Latency| {
         pipeline.runtime().block_on(async {
             if rows > 0 {
                 pipeline.write::<Flight>(rows).await?.durable().await?;
@@ -76,42 +73,33 @@ fn single(context: &Context, rows: u64) -> Outcome<Sample> {
 fn every(context: &Context, period: Duration) -> Outcome<Sample> {
     let period = settings::endless(&context.settings, "run.flush_every", period)?;
     let write = context.settings.get("run.batch", WRITE_ROWS)?;
-    let pipeline = Arc::new(Pipeline::open::<Flight>(context, Plan::new(&context.settings)?)?);
+    let pipeline = Pipeline::open::<Flight>(context, Plan::new(&context.settings)?)?;
     // At full scale long enough that one falls within it.
     let span = match context.scale {
         Scale::Full if period < Duration::MAX => context.span.max(period + period / 10),
         _ => context.span,
     };
-    Writer::new(&pipeline, write).run_for::<Flight>(context.warm_up())?;
-    let made = Arc::new(AtomicU64::new(0));
-    let task = (period < Duration::MAX).then(|| {
-        let (pipeline, made) = (pipeline.clone(), made.clone());
-        pipeline.runtime().handle().clone().spawn(async move {
-            let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                if let Err(error) = pipeline.sink().checkpoint().await {
-                    return error;
-                }
-                made.fetch_add(1, Ordering::Relaxed);
+    Writer::new(&pipeline, write).warm_up::<Flight>(context.warm_up())?;
+    let first = pipeline.numbered();
+    let (seconds, made) = pipeline.runtime().block_on(async {
+        let began = Instant::now();
+        let (mut last, mut made) = (began, 0_u32);
+        while began.elapsed() < span {
+            pipeline.write::<Flight>(write).await?;
+            if last.elapsed() >= period {
+                pipeline.sink().checkpoint().await?;
+                (last, made) = (Instant::now(), made + 1);
             }
-        })
-    });
-    let (rows, seconds) = Writer::new(&pipeline, write).run_for::<Flight>(span)?;
-    let made = made.load(Ordering::Relaxed);
-    if let Some(task) = task {
-        task.abort();
-        if let Ok(error) = pipeline.runtime().block_on(task) {
-            return Err(error.into());
         }
-    }
-    let pipeline = Arc::into_inner(pipeline).ok_or("a task still has the pipeline")?;
+        pipeline.sink().flush().await?;
+        Outcome::Ok((began.elapsed().as_secs_f64(), made))
+    })?;
+    let rows = pipeline.numbered() - first;
     pipeline.finish()?;
     let sample = Sample::of([Figure::throughput(rows as f64, seconds, "rows/s")]);
     Ok(match (period == Duration::MAX, made) {
         (true, _) => sample,
         (false, 0) => sample.note(format!("no checkpoint fell within {:.1} s", span.as_secs_f64())),
-        (false, made) => sample.with(Figure::told("checkpoints", made as f64, "times")),
+        (false, made) => sample.with(Figure::told("checkpoints", f64::from(made), "times")),
     })
 }

@@ -30,7 +30,9 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         Workload::new(
             "command.load_file",
-            format!("`standpipe load FILE --create`, {data}, start and exit included; the most memory resident"),
+            format!(
+                "`standpipe load FILE --create`, {data}, start and exit included; the most memory resident"
+            ),
             |context| run(context, Feed::File, &[]),
         ),
         Workload::new(
@@ -83,7 +85,10 @@ fn program() -> Outcome<PathBuf> {
         Ok(program)
     } else {
         let program = program.display();
-        Err(format!("{program} is missing: build it beside this one, with `cargo build --release -p standpipe-cli`").into())
+        Err(format!(
+            "{program} is missing: build it beside this one, with `cargo build --release -p standpipe-cli`"
+        )
+        .into())
     }
 }
 

@@ -17,17 +17,23 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         Workload::new(
             "memory.encode",
-            format!("what the allocator gives for encoding {WRITE_ROWS} structs into blocks; nothing else runs"),
+            format!(
+                "what the allocator gives for encoding {WRITE_ROWS} structs into blocks; nothing else runs"
+            ),
             encode,
         ),
         Workload::new(
             "memory.sink",
-            format!("what the allocator gives for each row on its way through sink, log and SQLite, in steady state, {WRITE_ROWS} rows a write"),
+            format!(
+                "what the allocator gives for each row on its way through sink, log and SQLite, in steady state, {WRITE_ROWS} rows a write"
+            ),
             through,
         ),
         Workload::new(
             "memory.reuse",
-            format!("what the allocator gives for the first block of {WRITE_ROWS} rows of a builder, and for each later one"),
+            format!(
+                "what the allocator gives for the first block of {WRITE_ROWS} rows of a builder, and for each later one"
+            ),
             reuse,
         ),
         Workload::new(
@@ -136,7 +142,9 @@ fn peak(context: &Context) -> Outcome<Sample> {
     let peak = peak_resident_bytes().ok_or(unknown)?.saturating_sub(before);
     pipeline.finish()?;
     if rows_peak > budget {
-        return Err(format!("wrong result: {rows_peak} bytes of rows in memory, the budget is {budget}").into());
+        return Err(
+            format!("wrong result: {rows_peak} bytes of rows in memory, the budget is {budget}").into()
+        );
     }
     Ok(Sample::of([
         Figure::memory("peak_added", peak as f64 / MIB, "MiB"),

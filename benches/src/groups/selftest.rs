@@ -16,7 +16,7 @@ const BLOCKS: u64 = 64;
 /// Blocks of one operation of `selftest.throughput`, without a slowdown.
 const THROUGHPUT_BLOCKS: f64 = 50.0;
 /// Blocks of one operation of `selftest.latency`, without a slowdown: about 300 µs.
-const LATENCY_BLOCKS: f64 = 100.0;
+const LATENCY_BLOCKS: f64 = 300.0;
 /// Operations a second of `selftest.latency`: it is idle most of the time.
 const RATE: f64 = 500.0;
 

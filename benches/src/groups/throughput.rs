@@ -49,7 +49,7 @@ fn batches(context: &Context, batch: u64) -> Outcome<Sample> {
     let batch = context.settings.get("run.batch", batch)?;
     let pipeline = Pipeline::open::<Flight>(context, Plan::new(&context.settings)?)?;
     let writer = Writer::new(&pipeline, batch);
-    writer.run_for::<Flight>(context.warm_up())?;
+    writer.warm_up::<Flight>(context.warm_up())?;
     let (rows, seconds) = writer.run_for::<Flight>(context.span)?;
     pipeline.finish()?;
     Ok(Sample::of([Figure::throughput(rows as f64, seconds, "rows/s")]))
@@ -78,7 +78,7 @@ impl Keyed {
     fn row(&self, number: u64) -> Flight {
         match () {
             () if self.all_new => Flight::of(self.present + number),
-            () if number % 2 == 0 => Flight::of(self.present + number / 2),
+            () if number.is_multiple_of(2) => Flight::of(self.present + number / 2),
             () => Flight::version(number / 2 * STRIDE % self.present, number),
         }
     }
@@ -89,7 +89,8 @@ fn keyed(context: &Context, mode: Mode) -> Outcome<Sample> {
     let mode = settings::mode(&context.settings, mode)?;
     let present = context.sized(20_000, 2_000);
     let keyed = Keyed { present, all_new: mode == Mode::Append };
-    let pipeline = Pipeline::open::<Flight>(context, Plan { mode, keyed: true, ..Plan::new(&context.settings)? })?;
+    let pipeline =
+        Pipeline::open::<Flight>(context, Plan { mode, keyed: true, ..Plan::new(&context.settings)? })?;
     Writer::new(&pipeline, 1_000).round::<Flight>(present.div_ceil(1_000))?;
     let present_rows = pipeline.numbered();
     let mut next = 0;

@@ -36,7 +36,8 @@ impl Weigh for Item {
 }
 
 fn push_take() -> Outcome<Prepared> {
-    let lanes: Lanes<u32, Item> = Lanes::new(Policy { rows_max: BATCH, bytes_max: u64::MAX, age_max: Duration::MAX });
+    let lanes: Lanes<u32, Item> =
+        Lanes::new(Policy { rows_max: BATCH, bytes_max: u64::MAX, age_max: Duration::MAX });
     let now = Instant::now();
     let run = move |items| {
         let mut sum = 0_u64;

@@ -122,7 +122,8 @@ impl Flight {
     /// What the values of the row add up to: see [`sum_of`](crate::hot::flight::sum_of).
     #[must_use]
     pub fn sum(&self) -> u64 {
-        let texts = self.carrier.len() + self.tailnum.len() + self.origin.len() + self.dest.map_or(0, str::len);
+        let texts =
+            self.carrier.len() + self.tailnum.len() + self.origin.len() + self.dest.map_or(0, str::len);
         let floats = self.dep_delay.map_or(0, f64::to_bits).wrapping_add(self.distance.to_bits());
         let numbers = self.id.wrapping_add(self.month).wrapping_add(self.flight);
         (texts as u64).wrapping_add(floats).wrapping_add((numbers + self.time_hour_us) as u64)

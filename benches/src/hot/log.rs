@@ -38,60 +38,60 @@ fn settings() -> Settings {
     }
 }
 
-/// A log that is closed before its directory is removed.
+/// A log, and the directory it is in, which is removed once the log is closed.
 struct Place {
     log: Wal,
     _dir: TempDir,
 }
 
-fn open() -> Outcome<Place> {
-    let dir = tempfile::tempdir()?;
-    Ok(Place { log: Wal::open(dir.path(), settings())?, _dir: dir })
-}
-
-/// Appends so many records in batches, each waited for; returns how many numbers that took.
-fn append(log: &Wal, records: u64) -> Outcome<u64> {
-    let payload = [7; RECORD_BYTES];
-    let parts: [&[u8]; 1] = [&payload];
-    let batch = [Record::new(&parts); BATCH as usize];
-    let (began, mut left) = (log.end().number(), records);
-    let mut end = began;
-    while left > 0 {
-        let size = left.min(BATCH);
-        end = log.append_batch(&batch[..size as usize])?.wait()?.next().number();
-        left -= size;
+impl Place {
+    fn open() -> Outcome<Self> {
+        let dir = tempfile::tempdir()?;
+        Ok(Place { log: Wal::open(dir.path(), settings())?, _dir: dir })
     }
-    Ok(end - began)
+
+    /// Appends so many records in batches, each waited for; returns how many numbers that took.
+    fn append(&self, records: u64) -> Outcome<u64> {
+        let payload = [7; RECORD_BYTES];
+        let parts: [&[u8]; 1] = [&payload];
+        let batch = [Record::new(&parts); BATCH as usize];
+        let (began, mut left) = (self.log.end().number(), records);
+        let mut end = began;
+        while left > 0 {
+            let size = left.min(BATCH);
+            end = self.log.append_batch(&batch[..size as usize])?.wait()?.next().number();
+            left -= size;
+        }
+        if self.log.end().number() - self.log.start().number() > KEPT_RECORDS {
+            self.log.truncate_before(self.log.end())?;
+        }
+        Ok(end - began)
+    }
+
+    /// Reads so many records, from the first to the `last` and again from the first; returns their bytes.
+    fn read(&self, last: u64, records: u64) -> Outcome<u64> {
+        let (mut left, mut bytes) = (records, 0_u64);
+        while left > 0 {
+            let mut reader = self.log.follow(Lsn::FIRST)?;
+            for _ in 0..left.min(last) {
+                let entry = reader.next(Duration::ZERO)?.ok_or("the log ends early")?;
+                bytes += entry.payload.len() as u64;
+            }
+            check("where the reader stands", reader.position().number(), 1 + left.min(last))?;
+            left -= left.min(last);
+        }
+        Ok(bytes)
+    }
 }
 
 fn frame_record() -> Outcome<Prepared> {
-    let place = open()?;
-    let run = move |records: u64| {
-        let appended = append(&place.log, records)?;
-        if place.log.end().number() - place.log.start().number() > KEPT_RECORDS {
-            place.log.truncate_before(place.log.end())?;
-        }
-        Ok(appended)
-    };
-    Ok(Prepared::new(run, |records| records))
+    let place = Place::open()?;
+    Ok(Prepared::new(move |records| place.append(records), |records| records))
 }
 
 fn read_record() -> Outcome<Prepared> {
     const RECORDS: u64 = 128 * BATCH;
-    let place = open()?;
-    append(&place.log, RECORDS)?;
-    let run = move |records: u64| {
-        let (mut left, mut bytes) = (records, 0_u64);
-        while left > 0 {
-            let mut reader = place.log.follow(Lsn::FIRST)?;
-            for _ in 0..left.min(RECORDS) {
-                let entry = reader.next(Duration::ZERO)?.ok_or("the log ends early")?;
-                bytes += entry.payload.len() as u64;
-            }
-            check("where the reader stands", reader.position().number(), 1 + left.min(RECORDS))?;
-            left -= left.min(RECORDS);
-        }
-        Ok(bytes)
-    };
-    Ok(Prepared::new(run, |records| records * RECORD_BYTES as u64))
+    let place = Place::open()?;
+    place.append(RECORDS)?;
+    Ok(Prepared::new(move |records| place.read(RECORDS, records), |records| records * RECORD_BYTES as u64))
 }

@@ -63,10 +63,7 @@ impl Hot {
 }
 
 impl Prepared {
-    fn new(
-        run: impl FnMut(u64) -> Outcome<u64> + 'static,
-        expected: impl Fn(u64) -> u64 + 'static,
-    ) -> Self {
+    fn new(run: impl FnMut(u64) -> Outcome<u64> + 'static, expected: impl Fn(u64) -> u64 + 'static) -> Self {
         Prepared { run: Box::new(run), expected: Box::new(expected) }
     }
 

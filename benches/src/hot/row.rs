@@ -67,9 +67,7 @@ pub(super) const DECODE_BLOCK: Hot = Hot {
 };
 
 /// Encodes row after row of the cycle; the result is the bytes of all blocks.
-fn encoded(
-    mut write: impl FnMut(usize, &mut BlockBuilder) -> Outcome<()> + 'static,
-) -> Outcome<Prepared> {
+fn encoded(mut write: impl FnMut(usize, &mut BlockBuilder) -> Outcome<()> + 'static) -> Outcome<Prepared> {
     let flights = Flight::cycle()?;
     let mut builder = BlockBuilder::with_capacity(Arc::new(Flight::schema()?), BLOCK_BYTES as usize + 4096);
     let run = move |rows| {

@@ -33,7 +33,8 @@ impl Flights {
     /// No data can be read.
     pub fn write(context: &Context, dir: &Path) -> Outcome<Self> {
         let path = dir.join("flights.csv");
-        let packed = env::var_os("STANDPIPE_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
+        let packed =
+            env::var_os("STANDPIPE_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
         let packed = packed.join("flights.csv.gz");
         let most = if context.scale == Scale::Full { u64::MAX } else { QUICK_ROWS };
         if context.scale > Scale::Once && packed.exists() {

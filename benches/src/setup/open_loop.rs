@@ -51,7 +51,8 @@ impl OpenLoop {
         let (latency, late) = thread::scope(|scope| -> Outcome<_> {
             let writers: Vec<_> = (0..self.writers.max(1))
                 .map(|writer| {
-                    let pace = Pace::new(start + interval * writer, self.rate / f64::from(self.writers.max(1)));
+                    let pace =
+                        Pace::new(start + interval * writer, self.rate / f64::from(self.writers.max(1)));
                     let sender = sender.clone();
                     let tail = end - context.span / 4;
                     scope.spawn(move || self.write::<R>(pipeline, pace.until(end), tail, &sender))

@@ -111,7 +111,7 @@ impl Wide {
     pub const COLUMNS: usize = 88;
 
     fn is_null(self, column: usize) -> bool {
-        column >= 28 && (self.0 as usize).wrapping_add(column * 7) % 3 == 0
+        column >= 28 && (self.0 as usize).wrapping_add(column * 7).is_multiple_of(3)
     }
 }
 
@@ -230,7 +230,7 @@ impl Serialize for Wide {
                 _ if self.is_null(column) => row.serialize_field(name, &None::<i64>)?,
                 Type::Int8 => row.serialize_field(name, &((mixed % 1_000_003) as i64))?,
                 Type::Float8 => row.serialize_field(name, &(mixed as f64 * 0.125))?,
-                Type::Bool => row.serialize_field(name, &(mixed % 2 == 0))?,
+                Type::Bool => row.serialize_field(name, &mixed.is_multiple_of(2))?,
                 Type::Timestamptz => row.serialize_field(name, HOURS[mixed % 8])?,
                 _ => row.serialize_field(name, WORDS[mixed % 8])?,
             }
@@ -267,7 +267,8 @@ mod tests {
 
     #[test]
     fn every_row_fits_its_columns_and_is_about_as_large_as_it_says() -> Outcome<()> {
-        for (block, least, most) in [(block_of::<Flight>(1024)?, 80, 120), (block_of::<Wide>(96)?, 800, 1400)] {
+        for (block, least, most) in [(block_of::<Flight>(1024)?, 80, 120), (block_of::<Wide>(96)?, 800, 1400)]
+        {
             assert!(block.rejected.is_empty());
             let each = block.size_bytes() / u64::from(block.rows);
             assert!((least..=most).contains(&each), "{each}");

@@ -20,7 +20,10 @@ pub const KEYS: &[Key] = &[
     key("wal.segment_bytes", "space reserved for a segment of the log: a size such as 64MiB"),
     key("wal.record_bytes_max", "the largest record: a size"),
     key("wal.size_bytes_max", "space that the log may take: a size"),
-    key("wal.idle_proof", "how long the log is idle until it proves its end: a duration such as 100ms, or none"),
+    key(
+        "wal.idle_proof",
+        "how long the log is idle until it proves its end: a duration such as 100ms, or none",
+    ),
     key("sink.memory_bytes", "bytes of rows in memory at once: a size"),
     key("sink.batch_rows_max", "rows after which a batch is full: a number"),
     key("sink.batch_bytes_max", "bytes after which a batch is full: a size"),
@@ -348,16 +351,20 @@ mod tests {
             assert_ne!(text(&settings)?, none, "{pair}");
             assert!(settings.unused().is_empty(), "{pair}");
         }
-        let of_crates = KEYS.iter().filter(|key| !key.name.starts_with("run.") && !key.name.starts_with("self"));
+        let of_crates =
+            KEYS.iter().filter(|key| !key.name.starts_with("run.") && !key.name.starts_with("self"));
         assert_eq!(of_crates.count(), OTHER.len());
         Ok(())
     }
 
     #[test]
     fn values_that_say_nothing_are_refused() -> Outcome<()> {
-        for pair in ["wal.durability=soon", "wal.durability=periodic:", "sink.errors_max=many", "stream.mode=x"] {
+        for pair in
+            ["wal.durability=soon", "wal.durability=periodic:", "sink.errors_max=many", "stream.mode=x"]
+        {
             let settings = given(&[pair])?;
-            let refused = wal(&settings).is_err() || sink(&settings).is_err() || mode(&settings, Mode::Append).is_err();
+            let refused =
+                wal(&settings).is_err() || sink(&settings).is_err() || mode(&settings, Mode::Append).is_err();
             assert!(refused, "{pair}");
         }
         Ok(())

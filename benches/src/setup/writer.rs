@@ -10,6 +10,9 @@ use standpipe_sink::Receipt;
 
 use super::{Pipeline, rows::Row};
 
+/// Rows of a round of the warm-up.
+const WARM_ROWS: u64 = 5_000;
+
 /// Writes batch after batch and waits for nothing but room: for memory, as every writer does, and where it has a window
 /// for the rows that it wrote so long ago to be applied.
 #[derive(Clone, Copy)]
@@ -60,6 +63,20 @@ impl<'p> Writer<'p> {
             self.pipeline.sink().flush().await?;
             Ok((rows, began.elapsed().as_secs_f64()))
         })
+    }
+
+    /// Writes small rounds until the span is over: everything has run once, and nothing is left to be applied.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn warm_up<R: Row>(&self, span: Duration) -> Outcome<()> {
+        let began = Instant::now();
+        loop {
+            self.round::<R>(WARM_ROWS.div_ceil(self.batch))?;
+            if began.elapsed() >= span {
+                return Ok(());
+            }
+        }
     }
 
     /// Writes so many batches, and returns once they are applied: the rows.

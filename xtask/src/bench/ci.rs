@@ -100,9 +100,14 @@ fn measured(args: &CiArgs, base: String) -> Result<Summary, String> {
     };
     let builds = Builds::of(&ab.revision)?;
     // The counts first: they take a minute, and the time of the pairs is over when it is over.
-    let counted =
-        if count::is_possible() { Some(count::hold(&builds, count::LIMIT_PERCENT, 1)?) } else { None };
+    let counted = if count::is_possible() {
+        Some(count::hold(&builds, count::LIMIT_PERCENT, count::REPEAT)?)
+    } else {
+        None
+    };
     let compared = Compared::of(&builds, &ab)?;
+
+    compared.outcome()?;
 
     let mut parts = vec![format!("base: {}  \nthis: {}", builds.base.source.name, builds.this.source.name)];
     let table = compared.table();

@@ -1,4 +1,4 @@
-//! Ctrl-C, and a polite kill: the child that runs is stopped with all that it started, and whoever waited for it is
+//! Ctrl-C, a polite kill, a terminal that is closed: the child that runs is stopped with all that it started, and whoever waited for it is
 //! told, so that scratch directories and worktrees are removed on the way out.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 
@@ -24,7 +24,7 @@ pub(crate) const INTERRUPTED: &str = "interrupted";
 
 /// From here on a signal stops the child that runs, and not this process.
 pub(crate) fn watch() -> Result<(), String> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("signals: {error}"))?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| format!("signals: {error}"))?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
             STOPPED.store(true, Ordering::SeqCst);
@@ -46,7 +46,8 @@ pub(crate) fn check() -> Result<(), String> {
 pub(crate) fn output(command: &mut Command) -> Result<Output, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null());
-    let child = spawn(command).map_err(|error| format!("{name}: {error}"))?;
+    let failed = |error| check().err().unwrap_or_else(|| format!("{name}: {error}"));
+    let child = spawn(command).map_err(failed)?;
     let output = child.wait_with_output();
     *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = None;
     check()?;

@@ -66,8 +66,8 @@ impl Known {
 
     fn row(&self) -> Vec<Cell> {
         let wanted = match self.bound {
-            Bound::AtLeast(least) => format!("at least {}", units::value(least, self.unit)),
-            Bound::Under(most) => format!("under {}", units::value(most, self.unit)),
+            Bound::AtLeast(least) => format!("at least {least} {}", self.unit),
+            Bound::Under(most) => format!("under {most} {}", self.unit),
         };
         let said = match self.holds() {
             true => Cell::from("holds").tone(Tone::Good),

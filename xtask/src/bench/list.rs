@@ -9,7 +9,7 @@ use super::{
 
 /// The chosen workloads, and what `--set` takes when `settings` is set.
 pub(crate) fn shown(catalogue: &Catalogue, chosen: &[Listed], settings: bool) -> String {
-    let mut parts = if settings { vec![keys(catalogue).shown()] } else { workloads(catalogue, chosen) };
+    let mut parts = if settings { vec![keys(catalogue).listed()] } else { workloads(catalogue, chosen) };
     parts.push(count(catalogue, chosen, settings));
     parts.join("\n\n")
 }
@@ -30,7 +30,7 @@ fn workloads(catalogue: &Catalogue, chosen: &[Listed]) -> Vec<String> {
             .row([one.name.as_str(), one.measures.as_str()].map(|text| Cell::from(text).tone(Tone::Faint)));
     }
     let tables = [table, reserved];
-    tables.iter().filter(|table| !table.is_empty()).map(Table::shown).collect()
+    tables.iter().filter(|table| !table.is_empty()).map(Table::listed).collect()
 }
 
 fn keys(catalogue: &Catalogue) -> Table {

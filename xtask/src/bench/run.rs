@@ -119,7 +119,10 @@ fn report(record: &Record) -> String {
         record.span_ms,
     );
     let mut parts = vec![painted(&head, Tone::Faint), summary::shown(&record.results)];
-    parts.extend(known::table(&record.results).map(|table| table.shown()));
+    // A moment shows that a workload runs, and nothing about its figures.
+    if record.scale != "once" {
+        parts.extend(known::table(&record.results).map(|table| table.shown()));
+    }
     parts.join("\n\n")
 }
 

@@ -98,7 +98,7 @@ pub(crate) fn run(args: &SelftestArgs) -> Result<Ending, String> {
         .enumerate()
         .map(|(index, planted)| {
             let of_it = duels.iter().skip(index).step_by(PLANTED.len());
-            Row::of(planted, of_it)
+            Row::of(planted, &plan, of_it)
         })
         .collect();
     println!("{}", confusion(&rows).shown());
@@ -136,11 +136,11 @@ struct Row {
 }
 
 impl Row {
-    fn of<'a>(planted: &Planted, duels: impl Iterator<Item = &'a Duel>) -> Self {
+    fn of<'a>(planted: &Planted, plan: &Plan, duels: impl Iterator<Item = &'a Duel>) -> Self {
         let Planted { workload, percent, wanted } = *planted;
         let (mut endings, mut seen, mut pairs) = (Vec::new(), Vec::new(), 0);
         for duel in duels {
-            let verdicts = duel.verdicts(&LIMITS);
+            let verdicts = duel.verdicts(plan, &LIMITS);
             endings.push(verdicts.ending());
             seen.extend(verdicts.judged.iter().map(|one| one.change.median).reduce(f64::max));
             pairs += duel.pairs;
@@ -220,16 +220,18 @@ mod tests {
             duel.base.add(Sample::of([Figure::latency_us("p50", 100.0)]));
             duel.this.add(Sample::of([Figure::latency_us("p50", 100.0 * factor)]));
             duel.pairs += 1;
+            duel.foreign_cores.push(0.0);
         }
         duel
     }
 
     #[test]
     fn what_is_found_is_counted_and_what_is_not_is_wrong() {
+        let plan = Plan::new(6, 6, TIME_MAX);
         let duels = [duel([1.18; 6]), duel([1.0; 6]), duel([0.5, 2.0, 0.6, 1.5, 1.0, 1.2])];
-        let row = Row::of(&PLANTED[6], duels.iter());
+        let row = Row::of(&PLANTED[6], &plan, duels.iter());
         assert_eq!((row.fine, row.noisy, row.regression, row.wrong()), (1, 1, 1, 2));
-        let row = Row::of(&PLANTED[5], duels.iter());
+        let row = Row::of(&PLANTED[5], &plan, duels.iter());
         assert_eq!((row.wrong(), row.pairs), (2, 18));
         let text = confusion(&[row]).markdown();
         assert!(text.contains("2 WRONG") && text.contains("10%"), "{text}");

@@ -19,8 +19,16 @@ const REST_WIDTH: usize = 34;
 /// The tables, one for each group in the order of the record, and the notes below them.
 pub(crate) fn shown(results: &[Measured]) -> String {
     let mut text: Vec<String> = tables(results).iter().map(Table::shown).collect();
-    text.extend(notes(results).iter().map(|note| painted(note, Tone::Faint)));
+    let notes = notes(results);
+    if !notes.is_empty() {
+        text.push(painted(&notes.join("\n"), Tone::Faint));
+    }
     text.join("\n\n")
+}
+
+/// A note without its numbers.
+fn wording(note: &str) -> String {
+    note.chars().filter(|letter| !letter.is_ascii_digit() && *letter != '.').collect()
 }
 
 /// A table for each group.
@@ -39,14 +47,19 @@ pub(crate) fn tables(results: &[Measured]) -> Vec<Table> {
 fn notes(results: &[Measured]) -> Vec<String> {
     let mut said: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for one in results {
-        for note in &one.notes {
-            said.entry(note).or_default().push(&one.workload);
+        for (index, note) in one.notes.iter().enumerate() {
+            // Each round may say the same with other numbers: the last one stands for all.
+            let is_last = !one.notes[index + 1..].iter().any(|later| wording(later) == wording(note));
+            if is_last {
+                said.entry(note).or_default().push(&one.workload);
+            }
         }
     }
     let of = |workloads: &[&str]| match workloads {
-        [one] => (*one).to_owned(),
-        [first, .., last] => format!("{} workloads, {first} to {last}", workloads.len()),
-        [] => String::new(),
+        [first, _, .., last] if workloads.len() > 3 => {
+            format!("{} workloads, {first} to {last}", workloads.len())
+        }
+        few => few.join(", "),
     };
     said.iter().map(|(note, workloads)| format!("note, {}: {note}", of(workloads))).collect()
 }
@@ -67,7 +80,9 @@ fn table(group: &str, results: &[&Measured]) -> Table {
             cells.push(one.series(column).map_or_else(String::new, told).into());
         }
         let rest = one.figures.iter().filter(|series| !columns.contains(&series.name.as_str()));
-        let rest: Vec<_> = rest.map(|series| format!("{} {}", series.name, told(series))).collect();
+        // Lines are broken between figures, not within one.
+        let rest = rest.map(|series| format!("{} {}", series.name, told(series)).replace(' ', "\u{a0}"));
+        let rest: Vec<_> = rest.collect();
         cells.push(Cell::from(rest.join(", ")).tone(Tone::Faint));
         cells.truncate(1 + columns.len() + usize::from(has_rest));
         table.row(cells);
@@ -159,9 +174,12 @@ mod tests {
     #[test]
     fn a_note_of_many_is_told_once() {
         let noted = |name| {
-            measured(name, [Sample::of([Figure::told("x", 1.0, "")]).note("the rate was not reached")])
+            measured(
+                name,
+                [Sample::of([Figure::told("x", 1.0, "")]).note("not reached: 1").note("not reached: 2.5")],
+            )
         };
-        let notes = notes(&[noted("latency.w1"), noted("latency.w5"), noted("latency.w9")]);
-        assert_eq!(notes, ["note, 3 workloads, latency.w1 to latency.w9: the rate was not reached"]);
+        let notes = notes(&["latency.w1", "latency.w5", "latency.w7", "latency.w9"].map(noted));
+        assert_eq!(notes, ["note, 4 workloads, latency.w1 to latency.w9: not reached: 2.5"]);
     }
 }

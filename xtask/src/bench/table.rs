@@ -82,6 +82,11 @@ impl Table {
         self.drawn_for(width.unwrap_or(WIDTH), has_colour())
     }
 
+    /// For standard output, where a line should stay one: no narrower than its longest row where that is no terminal.
+    pub(crate) fn listed(&self) -> String {
+        if std::io::stdout().is_terminal() { self.shown() } else { self.drawn_for(u16::MAX, false) }
+    }
+
     /// For a file, a job's summary, a comment on a change.
     pub(crate) fn markdown(&self) -> String {
         let escaped = |text: &str| text.replace('|', "\\|").replace('\n', " ");

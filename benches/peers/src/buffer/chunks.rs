@@ -143,10 +143,8 @@ fn run(
                 })
             })
             .collect();
-        let made: Outcome<Vec<Made>> = sources
-            .into_iter()
-            .map(|source| source.join().map_err(|_| "a producer panicked")?)
-            .collect();
+        let made: Outcome<Vec<Made>> =
+            sources.into_iter().map(|source| source.join().map_err(|_| "a producer panicked")?).collect();
         close();
         let taker = taking.join().map_err(|_| "the taker panicked")?;
         Ok(taker.finish(made?)?.sample(UNIT))

@@ -16,7 +16,10 @@ const UNIT: &str = "items/s";
 
 /// The comparisons of this group.
 pub(crate) fn workloads() -> Vec<Workload> {
-    [producers(4), against_home(10), chunked(), estimate()].into_iter().flat_map(Comparison::workloads).collect()
+    [producers(4), against_home(10), chunked(), estimate()]
+        .into_iter()
+        .flat_map(Comparison::workloads)
+        .collect()
 }
 
 fn producers(many: u32) -> Comparison {
@@ -42,7 +45,9 @@ fn producers(many: u32) -> Comparison {
 fn against_home(many: u32) -> Comparison {
     Comparison::new(
         &format!("buffer.p{many}_c1"),
-        &format!("{many} tasks that produce, one item at a time, 1 MiB in all; 1 taker, up to 1,000 items at once"),
+        &format!(
+            "{many} tasks that produce, one item at a time, 1 MiB in all; 1 taker, up to 1,000 items at once"
+        ),
     )
     .with("standpipe", "Budget and Lanes, bytes accounted", move |context| rows::standpipe(context, many))
     .with("home-rwlock", HOME, move |context| rows::home_rwlock(context, many))

@@ -68,7 +68,9 @@ pub(crate) fn standpipe(context: &Context, producers: u32) -> Outcome<Sample> {
                     if source.is_round() {
                         now = Instant::now();
                     }
-                    lanes.push((), Held { item, _permit: permit }, now).map_err(|_| "the lanes are closed")?;
+                    lanes
+                        .push((), Held { item, _permit: permit }, now)
+                        .map_err(|_| "the lanes are closed")?;
                 }
                 Ok(source.made())
             })
@@ -283,7 +285,9 @@ pub(crate) fn home_rwlock(context: &Context, producers: u32) -> Outcome<Sample> 
     })
 }
 
-async fn all<T>(tasks: Vec<impl Future<Output = Result<Outcome<T>, tokio::task::JoinError>>>) -> Outcome<Vec<T>> {
+async fn all<T>(
+    tasks: Vec<impl Future<Output = Result<Outcome<T>, tokio::task::JoinError>>>,
+) -> Outcome<Vec<T>> {
     let mut made = Vec::new();
     for task in tasks {
         made.push(task.await??);

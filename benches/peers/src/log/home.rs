@@ -51,7 +51,9 @@ impl Engine for MutexFile {
         let (mut head, mut record) = ([0; HEAD_BYTES], Vec::new());
         loop {
             match file.read_exact(&mut head) {
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(Replayed { seen, opened, ended: Instant::now() }),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Ok(Replayed { seen, opened, ended: Instant::now() });
+                }
                 other => other?,
             }
             let [a, b, c, d, crc @ ..] = head;

@@ -17,11 +17,7 @@ mod which;
 
 use standpipe_harness::Workload;
 
-use self::{
-    engine::Promise,
-    record::RECORD_BYTES,
-    which::ENGINES,
-};
+use self::{engine::Promise, record::RECORD_BYTES, which::ENGINES};
 use crate::{
     closed_loop::Clock,
     comparison::Comparison,
@@ -45,8 +41,8 @@ fn durable(threads: u64) -> Comparison {
         &format!("256 B records, each durable before its writer's next, {threads} blocking threads"),
     );
     for (name, how, which) in ENGINES {
-        comparison = comparison
-            .with(name, how, move |context| which.append(context, Promise::Durable, threads, 1));
+        comparison =
+            comparison.with(name, how, move |context| which.append(context, Promise::Durable, threads, 1));
     }
     let bytes = (threads as usize * RECORD_BYTES).next_multiple_of(PAGE_BYTES);
     comparison

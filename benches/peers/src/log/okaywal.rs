@@ -44,7 +44,12 @@ impl LogManager for Manager {
         Ok(())
     }
 
-    fn checkpoint_to(&mut self, _: EntryId, entries: &mut SegmentReader, _: &WriteAheadLog) -> io::Result<()> {
+    fn checkpoint_to(
+        &mut self,
+        _: EntryId,
+        entries: &mut SegmentReader,
+        _: &WriteAheadLog,
+    ) -> io::Result<()> {
         if let Manager::Writing(kept) = self {
             let mut records = Vec::new();
             while let Some(mut entry) = entries.read_entry()? {

@@ -1,4 +1,8 @@
-use std::{path::Path, sync::Arc, time::{Duration, Instant}};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use standpipe_harness::Outcome;
 use standpipe_wal::{Durability, Log, LogError, Reader, Record as LogRecord, Settings, Ticket, Wal};

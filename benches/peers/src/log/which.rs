@@ -28,12 +28,20 @@ pub(crate) enum Which {
 /// A name, through what it works, and which it is.
 pub(crate) const ENGINES: &[(&str, &str, Which)] = &[
     ("standpipe", "standpipe-wal with its defaults", Which::Standpipe),
-    ("raft-engine", "raft-engine 0.4, a raft group for each writer, write with sync where durable", Which::RaftEngine),
+    (
+        "raft-engine",
+        "raft-engine 0.4, a raft group for each writer, write with sync where durable",
+        Which::RaftEngine,
+    ),
     ("okaywal", "okaywal 0.3, an entry for each append, files of 64 MiB", Which::OkayWal),
     ("wal-db", "wal-db 1.1, append_and_sync where durable, one sync for a batch", Which::WalDb),
     #[cfg(feature = "rocksdb")]
     ("rocksdb", "RocksDB, put with sync where durable, which fills a memtable too", Which::RocksDb),
-    ("home-mutex-file", "Mutex<File>, write_all, and sync_data where durable, for each append", Which::MutexFile),
+    (
+        "home-mutex-file",
+        "Mutex<File>, write_all, and sync_data where durable, for each append",
+        Which::MutexFile,
+    ),
 ];
 
 impl Which {
@@ -42,7 +50,13 @@ impl Which {
         promise == Promise::Durable || self != Which::OkayWal
     }
 
-    pub(crate) fn append(self, context: &Context, promise: Promise, threads: u64, batch: usize) -> Outcome<Sample> {
+    pub(crate) fn append(
+        self,
+        context: &Context,
+        promise: Promise,
+        threads: u64,
+        batch: usize,
+    ) -> Outcome<Sample> {
         match self {
             Which::Standpipe => on_threads::<Standpipe>(context, promise, threads, batch),
             Which::RaftEngine => on_threads::<RaftEngine>(context, promise, threads, batch),

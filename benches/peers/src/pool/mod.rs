@@ -90,9 +90,11 @@ fn compared(name: &str, work: &str, tasks: u64, yields: bool) -> Comparison {
         .with("deadpool", "deadpool 0.13, managed", move |context| run::<Deadpool>(context, tasks, yields))
         .with("bb8", "bb8 0.9, not testing on check-out", move |context| run::<Bb8>(context, tasks, yields))
         .with("fastpool", "fastpool 1.1, bounded", move |context| run::<Fastpool>(context, tasks, yields))
-        .with("home-two-lists", "idle and lent in a locked list each, a semaphore before them", move |context| {
-            run::<TwoLists>(context, tasks, yields)
-        })
+        .with(
+            "home-two-lists",
+            "idle and lent in a locked list each, a semaphore before them",
+            move |context| run::<TwoLists>(context, tasks, yields),
+        )
 }
 
 fn run<P: Pool>(context: &Context, tasks: u64, yields: bool) -> Outcome<Sample> {
@@ -106,14 +108,23 @@ fn run<P: Pool>(context: &Context, tasks: u64, yields: bool) -> Outcome<Sample> 
     drop(pool);
     // What a pool left running holds connections too.
     drop(runtime);
-    check("acquires counted by the connections", made.lent.load(Ordering::Relaxed), acquired.load(Ordering::Relaxed))?;
+    check(
+        "acquires counted by the connections",
+        made.lent.load(Ordering::Relaxed),
+        acquired.load(Ordering::Relaxed),
+    )?;
     let connections = made.connections.load(Ordering::Relaxed);
     check("connections within the limit", (1..=u64::from(CONNECTIONS_MAX)).contains(&connections), true)?;
     Ok(tally.sample("acquires/s"))
 }
 
 /// One task. One turn of each stride is timed by itself; the rest only adds up.
-async fn borrow<P: Pool>(pool: P, yields: bool, measured: Measured, acquired: Arc<AtomicU64>) -> Outcome<Tally> {
+async fn borrow<P: Pool>(
+    pool: P,
+    yields: bool,
+    measured: Measured,
+    acquired: Arc<AtomicU64>,
+) -> Outcome<Tally> {
     let mut tally = Tally::new(measured);
     let mut now = Instant::now();
     while !measured.is_over(now) {

@@ -39,10 +39,8 @@ fn phase(context: &Context, span: Duration) -> Outcome<(u64, f64)> {
                 scope.spawn(move || push(budget, lanes, key, began + span))
             })
             .collect();
-        let pushed: Outcome<u64> = producers
-            .into_iter()
-            .map(|producer| producer.join().map_err(|_| "a producer panicked")?)
-            .sum();
+        let pushed: Outcome<u64> =
+            producers.into_iter().map(|producer| producer.join().map_err(|_| "a producer panicked")?).sum();
         lanes.close();
         (pushed, taker.join().map_err(|_| "the taker panicked"))
     });

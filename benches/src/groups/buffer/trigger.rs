@@ -9,6 +9,7 @@ use standpipe_buffer::{Budget, Lanes, Policy, Reason};
 use standpipe_harness::{Context, Latency, Outcome, Sample, Workload, check};
 
 use super::Item;
+use crate::setup::by_median;
 
 const ITEM_BYTES: u64 = 1 << 10;
 const AGE: Duration = Duration::from_millis(2);
@@ -26,8 +27,7 @@ struct Trigger {
     due_after: Duration,
 }
 
-const NEVER: Policy =
-    Policy { rows_max: u64::MAX, bytes_max: u64::MAX, age_max: Duration::from_secs(3600) };
+const NEVER: Policy = Policy { rows_max: u64::MAX, bytes_max: u64::MAX, age_max: Duration::from_secs(3600) };
 
 pub(super) fn workloads() -> Vec<Workload> {
     let at_once = Duration::ZERO;
@@ -78,7 +78,7 @@ fn run(context: &Context, trigger: Trigger) -> Outcome<Sample> {
     let (taken, latency) = taker.join().map_err(|_| "the taking thread panicked")??;
     check("rows taken", taken, pushed?)?;
     check("bytes still in use", budget.in_use(), 0)?;
-    Ok(Sample::of([]).with_latency(&latency))
+    Ok(by_median(&latency))
 }
 
 /// Pushes round after round, each after the one before has been taken; returns the rows.

@@ -83,10 +83,10 @@ fn read(pipeline: &Pipeline, pace: Pace, began: Instant, present: u64) -> Outcom
     let mut latency = Latency::since(began);
     let mut at = 1_u64;
     for intended in pace {
-        // A step of a full cycle over the rows that are there.
+        // By turns odd and even, and far from the one before.
         at = (at * 31 + 7) % (present - RANGE);
         let first = i64::try_from(at)?;
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             let id: i64 = one.query_row([first], |row| {
                 // Each value is taken out, as a program would.
                 for column in 0..columns {

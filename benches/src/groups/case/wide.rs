@@ -18,7 +18,8 @@ pub(super) fn workloads() -> Vec<Workload> {
         let measures = format!(
             "one connection of the SQLite target, no log and no sink: encode {size} rows of 88 columns, begin, write, advance, commit; milliseconds a row"
         );
-        let workload = Workload::new(format!("case.wide88.n{size}"), measures, move |context| run(context, size));
+        let workload =
+            Workload::new(format!("case.wide88.n{size}"), measures, move |context| run(context, size));
         if matches!(size, 1 | 30 | 500) { workload } else { workload.full_only() }
     };
     [1, 10, 30, 100, 500].map(workload).into()

@@ -5,7 +5,7 @@ use standpipe_pool::{Pool, PoolLease, Settings};
 use tokio::runtime::Builder;
 
 use super::{closed_loop, sqlite_thread::SqliteFile};
-use crate::setup::settings;
+use crate::setup::{by_median, settings};
 
 pub(super) fn checked(context: &Context) -> Outcome<Sample> {
     run(context, Duration::ZERO, drop, 1)
@@ -36,5 +36,5 @@ fn run(
     let status = pool.status();
     check("connections at rest", (status.size, status.idle), (idle_at_end, idle_at_end))?;
     runtime.block_on(pool.close());
-    Ok(Sample::of([]).with_latency(&latency))
+    Ok(by_median(&latency))
 }

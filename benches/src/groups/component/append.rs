@@ -25,7 +25,8 @@ pub(super) fn run(context: &Context) -> Outcome<Sample> {
     check("the end of the log", log.end(), Lsn::new(1 + appended))?;
     let mut reader = log.follow(Lsn::FIRST)?;
     for number in 0..appended {
-        let entry = reader.next(Duration::ZERO)?.ok_or("wrong result: an acknowledged record is not there")?;
+        let entry =
+            reader.next(Duration::ZERO)?.ok_or("wrong result: an acknowledged record is not there")?;
         payload[..8].copy_from_slice(&number.to_be_bytes());
         check("the record is the one appended", entry.payload == payload, true)?;
     }

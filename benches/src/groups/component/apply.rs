@@ -39,8 +39,7 @@ pub(super) fn run(context: &Context) -> Outcome<Sample> {
     let mut applied = 0;
     let latency = closed_loop(context, || {
         let block = block(&schema, &flights, applied)?;
-        let batch =
-            Batch { lane: claim.lane.clone(), destination: destination.clone(), blocks: vec![block] };
+        let batch = Batch { lane: claim.lane.clone(), destination: destination.clone(), blocks: vec![block] };
         applied += BATCH_ROWS;
         let to = Advance { position: applied, source_position: applied.to_string(), complete: false };
         let began = Instant::now();

@@ -8,6 +8,8 @@ use standpipe_buffer::{Clock, Lanes, Policy, Reason, Weigh, Weight};
 use standpipe_harness::{Context, Latency, Outcome, Sample, check};
 use tokio::runtime::Builder;
 
+use crate::setup::by_median;
+
 const BLOCKS: u64 = 10;
 const BLOCK_ROWS: u64 = 100;
 /// How long after its last batch the task is taken to wait: a batch that comes before it does is no wake.
@@ -48,7 +50,7 @@ pub(super) fn run(context: &Context) -> Outcome<Sample> {
     lanes.close();
     let (taken, latency) = runtime.block_on(taker)??;
     check("blocks taken", taken, pushed?)?;
-    Ok(Sample::of([]).with_latency(&latency))
+    Ok(by_median(&latency))
 }
 
 /// Pushes batch after batch, each after the one before has been taken; returns the blocks.
@@ -69,11 +71,7 @@ fn push(lanes: &Lanes<u32, Block>, end: Instant, settle: &Receiver<()>) -> Outco
     Ok(pushed)
 }
 
-async fn take(
-    lanes: Lanes<u32, Block>,
-    warm: Instant,
-    settled: SyncSender<()>,
-) -> Outcome<(u64, Latency)> {
+async fn take(lanes: Lanes<u32, Block>, warm: Instant, settled: SyncSender<()>) -> Outcome<(u64, Latency)> {
     let (mut latency, mut taken, mut taker) = (Latency::since(warm), 0, lanes.taker());
     while let Some(batch) = taker.take(&TokioClock).await {
         let now = Instant::now();

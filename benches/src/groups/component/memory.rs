@@ -16,11 +16,13 @@ pub(super) fn reserve(context: &Context) -> Outcome<Sample> {
     const BYTES: u64 = 10 << 10;
     let budget = Budget::new(64 << 20);
     let mut polled = Polled::from_waker(Waker::noop());
-    let figures =
-        closed_loop_of_short(context, || match pin!(budget.acquire(BYTES)).poll(&mut polled) {
-            Poll::Ready(permit) => Ok(drop(permit?)),
-            Poll::Pending => Err("the budget made its only user wait".into()),
-        })?;
+    let figures = closed_loop_of_short(context, || match pin!(budget.acquire(BYTES)).poll(&mut polled) {
+        Poll::Ready(permit) => {
+            drop(permit?);
+            Ok(())
+        }
+        Poll::Pending => Err("the budget made its only user wait".into()),
+    })?;
     check("bytes still in use", budget.in_use(), 0)?;
     check("the most in use", budget.peak(), BYTES)?;
     Ok(Sample::of(figures))

@@ -66,8 +66,7 @@ fn asynchronous(context: &Context, durability: Durability, bytes: usize, writers
         let tasks: Vec<_> = (0..writers)
             .zip(first)
             .map(|(writer, first)| {
-                let writer =
-                    Writer { log: log.clone(), stop: stop.clone(), writer, record: vec![7; bytes] };
+                let writer = Writer { log: log.clone(), stop: stop.clone(), writer, record: vec![7; bytes] };
                 runtime.spawn(writer.run(first, records_max, began, span))
             })
             .collect();

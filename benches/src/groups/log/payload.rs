@@ -34,7 +34,8 @@ pub(super) fn check_all(
     let mut reader = log.follow(Lsn::FIRST)?;
     let mut found = vec![0_u64; acknowledged.len()];
     for _ in 0..total {
-        let entry = reader.next(Duration::ZERO)?.ok_or("wrong result: an acknowledged record is not there")?;
+        let entry =
+            reader.next(Duration::ZERO)?.ok_or("wrong result: an acknowledged record is not there")?;
         check("bytes of a record", entry.payload.len(), record_bytes)?;
         let (writer, number) = marked(entry.payload).ok_or("wrong result: a record without its mark")?;
         let next = found.get_mut(writer).ok_or("wrong result: a record of nobody")?;

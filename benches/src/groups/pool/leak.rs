@@ -26,8 +26,7 @@ fn run(context: &Context) -> Outcome<Sample> {
     let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
     let phase = |span: Duration| -> Outcome<u64> {
         let end = Instant::now() + span;
-        let tasks: Vec<_> =
-            (1..=TASKS).map(|seed| runtime.spawn(churn(pool.clone(), seed, end))).collect();
+        let tasks: Vec<_> = (1..=TASKS).map(|seed| runtime.spawn(churn(pool.clone(), seed, end))).collect();
         tasks.into_iter().map(|task| runtime.block_on(task)?).sum()
     };
     phase(context.warm_up())?;

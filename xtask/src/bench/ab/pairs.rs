@@ -39,6 +39,8 @@ pub(crate) struct Duel {
     pub(crate) base: Measured,
     pub(crate) this: Measured,
     pub(crate) pairs: usize,
+    /// For each pair the cores that others used meanwhile.
+    pub(crate) foreign_cores: Vec<f64>,
     /// The side that gave no figures, and why; it is not measured further.
     pub(crate) failed: Option<(Side, String)>,
 }
@@ -50,6 +52,9 @@ pub(crate) trait Taker {
 
     /// Since sampling began.
     fn elapsed(&self) -> Duration;
+
+    /// Cores that others used since the last call of `tell`.
+    fn foreign_cores(&self) -> f64;
 
     /// Called before each pair. An error ends it.
     fn tell(&mut self, at: &At<'_>) -> Result<(), String>;
@@ -81,18 +86,25 @@ impl Duel {
             this: Measured::of(&workload),
             workload,
             pairs: 0,
+            foreign_cores: Vec::new(),
             failed: None,
         }
     }
 
     /// What its pairs say so far.
-    pub(crate) fn verdicts(&self, limits: &Limits) -> Verdicts {
-        Verdicts::of(
-            std::slice::from_ref(&self.base),
-            std::slice::from_ref(&self.this),
-            limits,
-            Pairing::Paired,
-        )
+    pub(crate) fn verdicts(&self, plan: &Plan, limits: &Limits) -> Verdicts {
+        let (base, this) = self.judged_sides(plan);
+        Verdicts::of(&[base], &[this], limits, Pairing::Paired)
+    }
+
+    /// What is judged: the calm pairs where there are as many as the plan's least, else all. Which pairs are calm is decided by
+    /// what others did, and by no figure, so that this favours neither side.
+    pub(crate) fn judged_sides(&self, plan: &Plan) -> (Measured, Measured) {
+        let calm: Vec<bool> = self.foreign_cores.iter().map(|cores| *cores <= CALM_CORES).collect();
+        if calm.iter().filter(|is_calm| **is_calm).count() < plan.least {
+            return (self.base.clone(), self.this.clone());
+        }
+        (calm_only(&self.base, &calm), calm_only(&self.this, &calm))
     }
 
     /// Whether another pair is wanted.
@@ -104,9 +116,22 @@ impl Duel {
             return true;
         }
         let is_sure = self.pairs >= plan.sure;
-        let verdicts = self.verdicts(limits);
+        let verdicts = self.verdicts(plan, limits);
         verdicts.judged.iter().any(|one| one.is_open || (one.verdict == Verdict::Regression && !is_sure))
     }
+}
+
+/// Others use no more than this while a calm pair is measured.
+pub(crate) const CALM_CORES: f64 = 0.25;
+
+fn calm_only(measured: &Measured, calm: &[bool]) -> Measured {
+    let mut measured = measured.clone();
+    // A figure that some sample lacks has no place for its values among the pairs.
+    for series in measured.figures.iter_mut().filter(|series| series.values.len() == calm.len()) {
+        let mut is_calm = calm.iter();
+        series.values.retain(|_| is_calm.next().is_none_or(|calm| *calm));
+    }
+    measured
 }
 
 /// The order within a pair: whoever goes first changes, so that neither is always the one that finds the caches cold.
@@ -149,6 +174,7 @@ pub(crate) fn run(
                 duel.base.add(base);
                 duel.this.add(this);
                 duel.pairs += 1;
+                duel.foreign_cores.push(taker.foreign_cores());
             }
         }
     }
@@ -168,6 +194,7 @@ mod tests {
         value: F,
         taken: Vec<(usize, Side)>,
         per_sample: Duration,
+        foreign: fn(usize) -> f64,
     }
 
     impl<F: FnMut(usize, Side, usize) -> f64> Taker for Script<F> {
@@ -185,9 +212,17 @@ mod tests {
             self.per_sample * u32::try_from(self.taken.len()).unwrap_or(u32::MAX)
         }
 
+        fn foreign_cores(&self) -> f64 {
+            (self.foreign)(self.taken.len() / 2)
+        }
+
         fn tell(&mut self, _: &At<'_>) -> Result<(), String> {
             Ok(())
         }
+    }
+
+    fn plan() -> Plan {
+        Plan::new(6, 20, Duration::from_secs(100))
     }
 
     fn duels(count: usize) -> Vec<Duel> {
@@ -208,9 +243,8 @@ mod tests {
         value: impl FnMut(usize, Side, usize) -> f64,
     ) -> (Vec<Duel>, bool, Vec<(usize, Side)>) {
         let mut duels = duels(count);
-        let plan = Plan::new(6, 20, Duration::from_secs(100));
-        let mut script = Script { value, taken: Vec::new(), per_sample };
-        let ended = run(&mut duels, &plan, &LIMITS, &mut script).unwrap();
+        let mut script = Script { value, taken: Vec::new(), per_sample, foreign: |_| 0.0 };
+        let ended = run(&mut duels, &plan(), &LIMITS, &mut script).unwrap();
         (duels, ended, script.taken)
     }
 
@@ -250,8 +284,8 @@ mod tests {
         assert!(!time_is_over);
         let pairs: Vec<_> = duels.iter().map(|duel| duel.pairs).collect();
         assert_eq!(pairs, [6, 12, 20, 20]);
-        assert_eq!(duels[1].verdicts(&LIMITS).judged[0].verdict, Verdict::Regression);
-        assert_eq!(duels[3].verdicts(&LIMITS).judged[0].verdict, Verdict::Noisy);
+        assert_eq!(duels[1].verdicts(&plan(), &LIMITS).judged[0].verdict, Verdict::Regression);
+        assert_eq!(duels[3].verdicts(&plan(), &LIMITS).judged[0].verdict, Verdict::Noisy);
     }
 
     #[test]
@@ -264,7 +298,7 @@ mod tests {
                 |_, side, index| if side == Side::This && index < 6 { 80.0 } else { 100.0 },
             );
         assert!(duels[0].pairs > 12, "{}", duels[0].pairs);
-        assert_eq!(duels[0].verdicts(&LIMITS).judged[0].verdict, Verdict::Fine);
+        assert_eq!(duels[0].verdicts(&plan(), &LIMITS).judged[0].verdict, Verdict::Fine);
     }
 
     #[test]
@@ -284,13 +318,31 @@ mod tests {
     }
 
     #[test]
+    fn what_others_disturbed_is_left_out_when_enough_is_calm() {
+        // Every third pair is calm, and only those are alike.
+        let disturbed = |pair: usize| if pair.is_multiple_of(3) { 0.0 } else { 1.5 };
+        let value = |_, side, index: usize| match (side, index % 3) {
+            (Side::This, 0) => 25.0,
+            (Side::This, 1) => 400.0,
+            _ => 100.0,
+        };
+        let mut script = Script { value, taken: Vec::new(), per_sample: Duration::ZERO, foreign: disturbed };
+        let mut duels = duels(1);
+        run(&mut duels, &plan(), &LIMITS, &mut script).unwrap();
+        assert_eq!(duels[0].pairs, 18);
+        let judged = &duels[0].verdicts(&plan(), &LIMITS).judged[0];
+        assert_eq!((judged.verdict, judged.values), (Verdict::Fine, 6));
+        assert_eq!(duels[0].base.figures[0].values.len(), 18, "the record has them all");
+    }
+
+    #[test]
     fn the_time_ends_it_between_pairs() {
         let (duels, time_is_over, taken) = pairs_of(3, Duration::from_secs(10), |_, _, _| 100.0);
         assert!(time_is_over);
         assert_eq!(taken.len(), 10);
         assert_eq!(duels.iter().map(|duel| duel.pairs).collect::<Vec<_>>(), [2, 2, 1]);
         assert_eq!(
-            duels[0].verdicts(&LIMITS).ending(),
+            duels[0].verdicts(&plan(), &LIMITS).ending(),
             crate::bench::Ending::Noisy,
             "too few pairs say nothing"
         );

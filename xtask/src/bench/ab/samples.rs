@@ -7,7 +7,10 @@ use std::{
 
 use standpipe_harness::{Listed, Sample};
 
-use super::pairs::{At, Plan, Side, Taker};
+use super::{
+    foreign::Moment,
+    pairs::{At, Plan, Side, Taker},
+};
 use crate::bench::{build::Build, progress::Progress, sampler::Sampler};
 
 /// Takes them, and tells how far it is.
@@ -20,6 +23,8 @@ pub(crate) struct Samples<'a> {
     /// Keys that some workload looked at.
     used: BTreeSet<String>,
     progress: Progress,
+    /// When the pair began.
+    pair: Option<Moment>,
 }
 
 impl<'a> Samples<'a> {
@@ -33,6 +38,7 @@ impl<'a> Samples<'a> {
             began: Instant::now(),
             used: BTreeSet::new(),
             progress: Progress::of(steps as u64),
+            pair: None,
         }
     }
 
@@ -63,6 +69,10 @@ impl Taker for Samples<'_> {
         self.began.elapsed()
     }
 
+    fn foreign_cores(&self) -> f64 {
+        self.pair.and_then(|began| began.foreign_cores()).unwrap_or(0.0)
+    }
+
     fn tell(&mut self, at: &At<'_>) -> Result<(), String> {
         if (at.round, at.done) == (2, 0) {
             self.settings_were_used()?;
@@ -73,6 +83,7 @@ impl Taker for Samples<'_> {
         let open = if at.round > self.least { format!(", {} still open", at.of) } else { String::new() };
         self.progress.at(&format!("pair {}{open}", at.round), at.workload);
         self.progress.step();
+        self.pair = Moment::now();
         Ok(())
     }
 }

@@ -9,9 +9,12 @@ use std::{
 use super::Count;
 use crate::bench::{interrupt, judge::median};
 
-/// Operations of the first run; the second does twice as many. The difference holds no start and no end of the
-/// program, and enough operations that what happens every few hundred of them is in it in its share.
-const OPERATIONS: u64 = 2_000;
+/// Instructions of the first run, about; the second does twice the operations, and the difference holds no start and
+/// no end of the program. So many that what a second thread does now and then weighs little.
+const INSTRUCTIONS: f64 = 2e7;
+/// Operations by which the cost of one is estimated.
+const PROBE: u64 = 128;
+const OPERATIONS_MAX: f64 = 65_536.0;
 
 /// A program of hot paths: `list`, and `NAME ITERATIONS`.
 pub(super) struct Callgrind<'a> {
@@ -29,13 +32,20 @@ impl Callgrind<'_> {
         if names.is_empty() { Err(format!("{} lists nothing", self.program.display())) } else { Ok(names) }
     }
 
+    /// The operations that a run of this path is to have.
+    pub(super) fn operations(&self, name: &str) -> Result<u64, String> {
+        let (once, twice) = (self.instructions(name, PROBE)?, self.instructions(name, 2 * PROBE)?);
+        let each = (twice as f64 - once as f64) / PROBE as f64;
+        Ok((INSTRUCTIONS / each.max(1.0)).clamp(PROBE as f64, OPERATIONS_MAX) as u64)
+    }
+
     /// Counts one path.
-    pub(super) fn count(&self, name: &str, repeat: u8) -> Result<Count, String> {
+    pub(super) fn count(&self, name: &str, operations: u64, repeat: u8) -> Result<Count, String> {
         let mut each = Vec::new();
         for _ in 0..repeat {
-            let once = self.instructions(name, OPERATIONS)?;
-            let twice = self.instructions(name, 2 * OPERATIONS)?;
-            each.push((twice as f64 - once as f64) / OPERATIONS as f64);
+            let once = self.instructions(name, operations)?;
+            let twice = self.instructions(name, 2 * operations)?;
+            each.push((twice as f64 - once as f64) / operations as f64);
         }
         let middle = median(&each);
         if middle <= 0.0 {

@@ -1,8 +1,8 @@
-//! Instructions of the hot paths, counted under callgrind: free of noise, so one run on each side is enough.
+//! Instructions of the hot paths, counted under callgrind: free of the machine's noise.
 
 mod callgrind;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use clap::Args;
 
@@ -30,13 +30,16 @@ pub(crate) struct CountArgs {
     /// Fail where valgrind is not installed
     #[arg(long)]
     require: bool,
-    /// Count so many times, and show how far apart the counts lie
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    /// Count so many times, take the median, and show how far apart the counts lie
+    #[arg(long, default_value_t = REPEAT, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
     repeat: u8,
 }
 
 /// The most growth that passes, unless another limit is given.
 pub(crate) const LIMIT_PERCENT: f64 = 10.0;
+
+/// How often each is counted: where two threads meet, the counts differ a little.
+pub(crate) const REPEAT: u8 = 3;
 
 /// One hot path.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +64,9 @@ pub(crate) fn run(args: &CountArgs) -> Result<Ending, String> {
     }
     let Some(revision) = &args.revision else {
         let build = Build::of(&data::root(), &data::target_dir())?;
-        println!("{}", shown(&counts(&build.hot, args.repeat)?, args.repeat).shown());
+        for side in counts(&[&build.hot], args.repeat)? {
+            println!("{}", shown(&side, args.repeat).shown());
+        }
         return Ok(Ending::Fine);
     };
     let builds = Builds::of(revision)?;
@@ -86,16 +91,29 @@ fn skipped() -> Ending {
 
 /// Counts both builds, and judges.
 pub(crate) fn hold(builds: &Builds, limit_percent: f64, repeat: u8) -> Result<Held, String> {
-    let base = counts(&builds.base.build.hot, repeat)?;
-    let this = counts(&builds.this.build.hot, repeat)?;
-    Ok(Held::of(&base, &this, limit_percent))
+    let sides = counts(&[&builds.base.build.hot, &builds.this.build.hot], repeat)?;
+    Ok(Held::of(&sides[0], &sides[1], limit_percent))
 }
 
-fn counts(program: &Path, repeat: u8) -> Result<Vec<Count>, String> {
+/// Each program's paths, every path with as many operations in all of them.
+fn counts(programs: &[&Path], repeat: u8) -> Result<Vec<Vec<Count>>, String> {
     let scratch = Scratch::in_place(&home().join("scratch"))?;
-    let callgrind = Callgrind { program, scratch: scratch.path() };
-    let names = callgrind.names()?;
-    names.iter().map(|name| callgrind.count(name, repeat)).collect()
+    let mut operations = BTreeMap::new();
+    let mut sides = Vec::new();
+    for program in programs {
+        let callgrind = Callgrind { program, scratch: scratch.path() };
+        let mut side = Vec::new();
+        for name in callgrind.names()? {
+            let count = match operations.get(&name) {
+                Some(count) => *count,
+                None => callgrind.operations(&name)?,
+            };
+            side.push(callgrind.count(&name, count, repeat)?);
+            operations.insert(name, count);
+        }
+        sides.push(side);
+    }
+    Ok(sides)
 }
 
 fn shown(counts: &[Count], repeat: u8) -> Table {

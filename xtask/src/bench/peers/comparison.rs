@@ -88,8 +88,12 @@ impl<'a> Comparison<'a> {
             .filter(|name| self.contenders.iter().any(|one| one.measured.series(name).is_some()))
             .collect();
         let has_ratios = self.contenders.iter().any(|one| one.ratio.is_some());
-        let mut head = vec!["contender", "", "median", "spread"];
-        head.extend(has_ratios.then_some("standpipe is"));
+        let unit = self.unit();
+        let median_of = unit.map_or_else(|| "median".to_owned(), |unit| format!("median, {unit}"));
+        let mut head = vec!["contender", "", &median_of, "spread"];
+        if has_ratios {
+            head.extend(["standpipe is", "95% interval"]);
+        }
         head.extend(&percentiles);
         let mut table = Table::new(head.clone());
         for column in 2..head.len() {
@@ -100,13 +104,14 @@ impl<'a> Comparison<'a> {
             match one.figure {
                 Some(figure) => {
                     let middle = median(&figure.values);
-                    row.push(units::value(middle, &figure.unit).into());
+                    row.push(units::value(middle, unit.map_or(figure.unit.as_str(), |_| "")).into());
                     row.push(units::spread(&figure.values, middle).into());
                 }
                 None => row.extend([Cell::from(one.why_not()).tone(Tone::Warning), "".into()]),
             }
             if has_ratios {
                 row.push(one.ratio.map_or_else(|| Cell::from(""), |ratio| ratio.cell(one.role)));
+                row.push(Cell::from(one.ratio.map_or_else(String::new, |r| r.interval())).tone(Tone::Faint));
             }
             for name in &percentiles {
                 let series = one.measured.series(name);
@@ -117,6 +122,16 @@ impl<'a> Comparison<'a> {
             table.row(row);
         }
         table
+    }
+}
+
+impl Comparison<'_> {
+    /// The unit of all contenders, where it is a count a second: said once then, and not in each row.
+    fn unit(&self) -> Option<&str> {
+        let mut units =
+            self.contenders.iter().filter_map(|one| one.figure).map(|figure| figure.unit.as_str());
+        let first = units.next().filter(|unit| unit.ends_with("s/s"))?;
+        units.all(|unit| unit == first).then_some(first)
     }
 }
 
@@ -194,16 +209,14 @@ impl Ratio {
         Some(Ratio { median: 1.0 + median, low: 1.0 + low, high: 1.0 + high })
     }
 
-    /// `2.30x (2.21 to 2.40)`.
+    /// `2.30x`.
     pub(crate) fn told(&self) -> String {
-        let digits = |value: f64| match value {
-            value if value >= 99.5 => format!("{value:.0}"),
-            value if value >= 9.95 => format!("{value:.1}"),
-            value if value >= 0.0995 => format!("{value:.2}"),
-            value => format!("{value:.4}"),
-        };
-        let (middle, low, high) = (digits(self.median), digits(self.low), digits(self.high));
-        if low == high { format!("{middle}x") } else { format!("{middle}x ({low} to {high})") }
+        format!("{}x", digits(self.median))
+    }
+
+    /// `2.21 to 2.40`.
+    pub(crate) fn interval(&self) -> String {
+        format!("{} to {}", digits(self.low), digits(self.high))
     }
 
     fn cell(&self, role: Role) -> Cell {
@@ -215,6 +228,17 @@ impl Ratio {
             _ => Tone::Plain,
         };
         Cell::from(self.told()).tone(tone)
+    }
+}
+
+/// Two digits that say something, and three where that is no longer.
+fn digits(value: f64) -> String {
+    match value {
+        value if value >= 99.5 => format!("{value:.0}"),
+        value if value >= 9.95 => format!("{value:.1}"),
+        value if value >= 0.0995 => format!("{value:.2}"),
+        value if value >= 0.00995 => format!("{value:.3}"),
+        value => format!("{value:.1e}"),
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use clap::Args;
 use standpipe_harness::{Listed, Scale};
 
-pub(crate) use comparison::{Comparison, Contender, Ratio, Role, comparisons};
+pub(crate) use comparison::{Comparison, Contender, Role, comparisons};
 
 use self::sampling::Sampling;
 use super::{
@@ -21,6 +21,7 @@ use super::{
     build,
     catalogue::Catalogue,
     date, home,
+    record::Measured,
     table::{Table, Tone, painted},
 };
 use crate::data;
@@ -84,7 +85,7 @@ pub(crate) fn run(args: &PeersArgs) -> crate::Outcome {
     }
     println!(
         "\nMedians of {rounds} rounds, with half of what lies between the least and the most. \"standpipe is 2.00x\": \
-         it does twice the work in the\nsame time, or takes half the time; the median of the ratios of each round, \
+         it does twice the work in the\nsame time, or takes half the time or half the memory; the median of the ratios of each round, \
          and its 95% interval.\n{}",
         path.display()
     );
@@ -146,11 +147,19 @@ fn cargo(manifest: &Path, target: &Path, with_rocksdb: bool) -> Command {
 }
 
 fn listed(chosen: &[Listed]) -> String {
-    let mut table = Table::new(["comparison/contender", "does"]);
-    for one in chosen {
-        table.row([one.name.as_str(), one.measures.as_str()]);
-    }
-    let mut comparisons: Vec<_> = chosen.iter().filter_map(|one| one.name.split_once('/')).collect();
-    comparisons.dedup_by_key(|(comparison, _)| *comparison);
-    format!("{}\n\n{} workloads, {} comparisons", table.shown(), chosen.len(), comparisons.len())
+    let nothing: Vec<_> = chosen.iter().map(Measured::of).collect();
+    let comparisons = comparisons(&nothing);
+    let mut parts: Vec<_> = comparisons
+        .iter()
+        .map(|comparison| {
+            let mut table = Table::new(["contender", "is", "through"]);
+            for one in &comparison.contenders {
+                table.row([one.name, one.role.told(), one.how]);
+            }
+            let name = painted(comparison.name, Tone::Strong);
+            format!("{name}\n{}\n{}", painted(&comparison.work, Tone::Faint), table.shown())
+        })
+        .collect();
+    parts.push(format!("{} comparisons, {} contenders", comparisons.len(), chosen.len()));
+    parts.join("\n\n")
 }

@@ -36,10 +36,14 @@ pub(super) fn comparison_of(name: &str) -> &str {
     name.split_once('/').map_or(name, |(comparison, _)| comparison)
 }
 
-/// Whether a contender is a program in Python: its name says so.
+/// Whether a contender is a program in Python: its name says so. ADBC is driven from there.
 pub(super) fn needs_python(one: &Listed) -> bool {
-    one.name.split_once('/').is_some_and(|(_, contender)| contender.starts_with("python"))
+    one.name
+        .split_once('/')
+        .is_some_and(|(_, contender)| PYTHON.iter().any(|name| contender.starts_with(name)))
 }
+
+const PYTHON: [&str; 2] = ["python", "adbc"];
 
 /// Refuses a setting that no contender knows.
 pub(super) fn settings_are_known(set: &[String], keys: &[(String, String)]) -> crate::Outcome {
