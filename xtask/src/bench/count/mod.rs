@@ -11,7 +11,7 @@ use super::{
     Ending,
     ab::{Builds, tone},
     build::Build,
-    home,
+    home, interrupt,
     scratch::Scratch,
     table::{Cell, Table, Tone, painted},
     units,
@@ -65,7 +65,8 @@ pub(crate) fn run(args: &CountArgs) -> Result<Ending, String> {
     let Some(revision) = &args.revision else {
         let build = Build::of(&data::root(), &data::target_dir())?;
         for side in counts(&[&build.hot], args.repeat)? {
-            println!("{}", shown(&side, args.repeat).shown());
+            println!("{}", shown(&side.counts, args.repeat).shown());
+            side.all()?;
         }
         return Ok(Ending::Fine);
     };
@@ -90,26 +91,53 @@ fn skipped() -> Ending {
 }
 
 /// Counts both builds, and judges.
+///
+/// # Errors
+/// A path fails in this tree. One that fails in the base only is told.
 pub(crate) fn hold(builds: &Builds, limit_percent: f64, repeat: u8) -> Result<Held, String> {
-    let sides = counts(&[&builds.base.build.hot, &builds.this.build.hot], repeat)?;
-    Ok(Held::of(&sides[0], &sides[1], limit_percent))
+    let mut sides = counts(&[&builds.this.build.hot, &builds.base.build.hot], repeat)?.into_iter();
+    let this = sides.next().unwrap_or_default().all()?;
+    Ok(Held::of(&sides.next().unwrap_or_default(), &this, limit_percent))
+}
+
+/// The paths of one program.
+#[derive(Debug, Default)]
+struct Side {
+    counts: Vec<Count>,
+    /// Paths that gave no count, each with its error.
+    failed: Vec<(String, String)>,
+}
+
+impl Side {
+    /// The counts, where none failed.
+    fn all(self) -> Result<Vec<Count>, String> {
+        if self.failed.is_empty() {
+            return Ok(self.counts);
+        }
+        let errors: Vec<_> = self.failed.into_iter().map(|(_, error)| error).collect();
+        Err(format!("hot paths failed:\n  {}", errors.join("\n  ")))
+    }
 }
 
 /// Each program's paths, every path with as many operations in all of them.
-fn counts(programs: &[&Path], repeat: u8) -> Result<Vec<Vec<Count>>, String> {
+fn counts(programs: &[&Path], repeat: u8) -> Result<Vec<Side>, String> {
     let scratch = Scratch::in_place(&home().join("scratch"))?;
     let mut operations = BTreeMap::new();
     let mut sides = Vec::new();
     for program in programs {
         let callgrind = Callgrind { program, scratch: scratch.path() };
-        let mut side = Vec::new();
+        let mut side = Side::default();
         for name in callgrind.names()? {
-            let count = match operations.get(&name) {
-                Some(count) => *count,
-                None => callgrind.operations(&name)?,
-            };
-            side.push(callgrind.count(&name, count, repeat)?);
-            operations.insert(name, count);
+            let known = operations.get(&name).copied();
+            let count = known.map_or_else(|| callgrind.operations(&name), Ok).and_then(|operations_of_it| {
+                operations.insert(name.clone(), operations_of_it);
+                callgrind.count(&name, operations_of_it, repeat)
+            });
+            interrupt::check()?;
+            match count {
+                Ok(count) => side.counts.push(count),
+                Err(error) => side.failed.push((name, error)),
+            }
         }
         sides.push(side);
     }
@@ -130,20 +158,21 @@ fn percent(share: f64) -> String {
 }
 
 impl Held {
-    fn of(base: &[Count], this: &[Count], limit_percent: f64) -> Self {
+    fn of(base: &Side, this: &[Count], limit_percent: f64) -> Self {
         let head = ["path", "base", "this", "change", "spread", "verdict"];
         let mut table = Table::new(head).right(1).right(2).right(3).right(4);
         let (mut grown, mut compared) = (Vec::new(), 0);
         for count in this {
             let now = count.instructions_per_operation;
-            let Some(before) = base.iter().find(|one| one.name == count.name) else {
+            let Some(before) = base.counts.iter().find(|one| one.name == count.name) else {
+                let has_failed = base.failed.iter().any(|(name, _)| *name == count.name);
                 table.row([
                     count.name.clone(),
                     "none".to_owned(),
                     format!("{now:.1}"),
                     String::new(),
                     String::new(),
-                    "only here".to_owned(),
+                    if has_failed { "it fails in the base" } else { "only here" }.to_owned(),
                 ]);
                 continue;
             };
@@ -163,7 +192,7 @@ impl Held {
                 Cell::from(said).tone(tone),
             ]);
         }
-        for gone in base.iter().filter(|one| !this.iter().any(|other| other.name == one.name)) {
+        for gone in base.counts.iter().filter(|one| !this.iter().any(|other| other.name == one.name)) {
             let before = format!("{:.1}", gone.instructions_per_operation);
             table.row([
                 gone.name.clone(),
@@ -208,12 +237,16 @@ mod tests {
     #[test]
     fn growth_beyond_the_limit_is_named() {
         let base = counts(&[("encode_row", 1000.0), ("frame_record", 500.0), ("gone", 1.0)]);
-        let this = counts(&[("encode_row", 1099.0), ("frame_record", 551.0), ("new", 1.0)]);
+        let this = counts(&[("encode_row", 1099.0), ("frame_record", 551.0), ("new", 1.0), ("broken", 1.0)]);
+        let failed = vec![("broken".to_owned(), "wrong result".to_owned())];
+        let base = Side { counts: base, failed };
         let held = Held::of(&base, &this, 10.0);
         assert_eq!(held.ending, Ending::Regression);
         assert!(held.sentence.ends_with(": frame_record."), "{}", held.sentence);
         let text = held.table.markdown();
         assert!(text.contains("only here") && text.contains("only in the base"), "{text}");
-        assert_eq!(Held::of(&base, &base, 10.0).ending, Ending::Fine);
+        assert!(text.contains("it fails in the base"), "{text}");
+        assert_eq!(Held::of(&base, &base.counts, 10.0).ending, Ending::Fine);
+        assert!(base.all().is_err_and(|message| message.contains("wrong result")));
     }
 }

@@ -54,8 +54,19 @@ fn panel(group: &str, lines: Vec<Line>) -> Panel {
         Spacing::Linear => "time a row",
     };
     let y = Axis { label: label.to_owned(), unit: "µs".to_owned(), spacing, ticks: Vec::new() };
-    let title = format!("{group}: time a row against {}", Along::Batch.told());
-    Panel::of_lines(Lines { title, x: log_axis(Along::Batch.told(), &lines), y, lines }, String::new())
+    let title = format!("{group}: time a row by batch size");
+    let shares: Vec<_> = lines.iter().filter_map(share).collect();
+    let about = if shares.is_empty() { String::new() } else { format!("{}.", shares.join("; ")) };
+    Panel::of_lines(Lines { title, x: log_axis(Along::Batch.told(), &lines), y, lines }, about)
+}
+
+/// What is seen, in words.
+fn share(line: &Line) -> Option<String> {
+    let (first, last) = (line.points.first()?, line.points.last()?);
+    let times = first.y / last.y;
+    let (name, few, many) = (&line.name, first.x, last.x);
+    (many > few && times.is_finite())
+        .then(|| format!("{name}: a row in batches of {few} costs {times:.1} times one in batches of {many}"))
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use standpipe_harness::Kind;
+
 use super::{Data, Panel, Section};
 use crate::bench::{
     judge::median,
@@ -11,8 +13,11 @@ use crate::bench::{
 
 const ABOUT: &str = "The same work through what else could be picked, round by round side by side. A bar to the right \
                      says how often as fast standpipe is as the contender, a bar to the left that the contender is \
-                     faster; twice and half are as long as each other. Hatched bars are limits of the machine, which \
-                     keep no promise: nobody gets past them, and the bar is what a promise costs.";
+                     faster; twice and half are as long as each other. <span class=\"key limit\">Limits</span> of the \
+                     machine keep no promise: their bar is what a promise costs. <span class=\"key ours\">Ways of \
+                     standpipe</span>, <span class=\"key peer\">peers</span>, <span class=\"key home\">home-made \
+                     ways</span>. Strokes are 95% intervals; a bar whose interval holds 1 is pale, for it says nothing \
+                     either way.";
 
 pub(super) fn section(data: &Data) -> Section {
     let comparisons = data.peers.iter().flat_map(|record| comparisons(&record.results));
@@ -24,8 +29,15 @@ pub(super) fn section(data: &Data) -> Section {
 
 fn panel(comparison: &Comparison<'_>) -> Panel {
     let bars = comparison.contenders.iter().filter(|one| one.name != "standpipe").map(bar).collect();
-    let label = "standpipe is … times as fast, logarithmic".to_owned();
-    let svg = Bars { title: comparison.name.to_owned(), label, from: From::One, bars }.svg();
+    let holds =
+        comparison.contenders.iter().filter_map(|one| one.figure).any(|series| series.kind == Kind::Memory);
+    let (label, base) = if holds {
+        ("holds … times as much as standpipe, logarithmic", "as much")
+    } else {
+        ("standpipe is … times as fast, logarithmic", "as fast")
+    };
+    let (title, label, base) = (comparison.name.to_owned(), label.to_owned(), base.to_owned());
+    let svg = Bars { title, label, from: From::One, base, bars }.svg();
     let rows: Vec<_> = comparison.contenders.iter().map(row).collect();
     let head = [
         "contender",
@@ -67,6 +79,8 @@ fn bar(one: &Contender<'_>) -> Bar {
         tip: format!("{}, {}: standpipe is {says}. {}", one.name, one.role.told(), one.how),
         says,
         class,
+        is_open: one.role != Role::Limit
+            && one.ratio.is_some_and(|ratio| ratio.low < 1.0 && ratio.high > 1.0),
     }
 }
 

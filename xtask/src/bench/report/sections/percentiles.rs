@@ -1,7 +1,7 @@
 use super::{Axis, Data, Line, Lines, Panel, Section, Spacing, point};
 use crate::bench::{
     record::Measured,
-    report::family::{Along, Member, gathered, members},
+    report::family::{Member, gathered, members},
 };
 
 const ABOUT: &str = "How long operations took: half of them less than p50, 95 of 100 less than p95, and so on to the \
@@ -21,30 +21,60 @@ pub(super) fn section(data: &Data) -> Section {
     let (latency, others): (Vec<_>, Vec<_>) =
         members.iter().partition(|member| member.measured.group == "latency");
 
-    let mut panels = families(latency);
+    let mut families = families(latency);
     // What the parts of the whole take.
     for (group, results) in gathered(alone, |one| one.group.as_str()) {
-        for (part, results) in gathered(results, |one| middle_of(&one.workload)) {
-            let title = if part.is_empty() { group.to_owned() } else { format!("{group}, {part}") };
-            let lines: Vec<_> =
-                results.iter().map(|one| line(last_of(&one.workload).to_owned(), one)).collect();
-            panels.push(panel(&title, lines));
-        }
+        let named = |one: &&Measured| line(without_group(&one.workload).to_owned(), one);
+        let lines = results.iter().map(named).collect();
+        families.push(Family { title: group.to_owned(), first: results[0].workload.clone(), lines });
     }
-    panels.extend(families(others));
+    families.extend(self::families(others));
+    let (pairs, alone): (Vec<_>, Vec<_>) = families.into_iter().partition(|family| family.lines.len() > 1);
+    let mut panels: Vec<_> = pairs.into_iter().map(|family| panel(&family.title, family.lines)).collect();
+    // A panel for each line by itself would be a long page of nothing to compare.
+    let mut alone = alone.into_iter().flat_map(|family| {
+        family.lines.into_iter().map(move |line| Line { name: family.first.clone(), ..line })
+    });
+    loop {
+        let lines: Vec<_> = alone.by_ref().take(ALONE_MAX).collect();
+        if lines.is_empty() {
+            break;
+        }
+        panels.push(panel("Others", lines));
+    }
     Section::new("latency", "Latency percentiles", ABOUT, panels)
         .or_else("No workload with percentiles was measured", "cargo xtask bench run --group latency")
 }
 
-fn families(members: Vec<&Member<'_>>) -> Vec<Panel> {
+/// Lines that share a panel and nothing else.
+const ALONE_MAX: usize = 5;
+
+/// Lines that are held against each other.
+struct Family {
+    title: String,
+    /// The first workload's name.
+    first: String,
+    lines: Vec<Line>,
+}
+
+fn families(members: Vec<&Member<'_>>) -> Vec<Family> {
     let families = gathered(members, |member| member.family.clone());
-    let panels = families.into_iter().map(|(family, mut members)| {
+    let lines = families.into_iter().map(|(family, mut members)| {
         members.sort_by(|one, other| one.at.total_cmp(&other.at));
-        let along = members.first().map_or(Along::Writers, |member| member.along);
-        let lines: Vec<_> = members.iter().map(|member| line(along.of(member.at), member.measured)).collect();
-        panel(&family.replace('.', ", "), lines)
+        let lines = members.iter().map(|member| line(member.along.of(member.at), member.measured)).collect();
+        let first = members.first().map_or_else(String::new, |member| member.measured.workload.clone());
+        Family { title: titled(&family), first, lines }
     });
-    panels.collect()
+    lines.collect()
+}
+
+/// What a family of names is called on the page.
+pub(super) fn titled(family: &str) -> String {
+    match family {
+        "latency.durable" => "From write to durable".to_owned(),
+        "latency.applied" => "From write to applied".to_owned(),
+        family => family.replace('.', ", "),
+    }
 }
 
 fn panel(title: &str, lines: Vec<Line>) -> Panel {
@@ -72,11 +102,6 @@ fn line(name: String, measured: &Measured) -> Line {
     Line { points: points.collect(), name }
 }
 
-fn middle_of(workload: &str) -> String {
-    let parts: Vec<_> = workload.split('.').collect();
-    if parts.len() > 2 { parts[1..parts.len() - 1].join(".") } else { String::new() }
-}
-
-fn last_of(workload: &str) -> &str {
-    workload.rsplit('.').next().unwrap_or(workload)
+fn without_group(workload: &str) -> &str {
+    workload.split_once('.').map_or(workload, |(_, rest)| rest)
 }

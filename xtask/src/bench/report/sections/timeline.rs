@@ -1,4 +1,4 @@
-use super::{Axis, Data, Line, Lines, Panel, Point, Section, Spacing};
+use super::{Axis, Data, Line, Lines, Panel, Point, Section, Spacing, percentiles::titled};
 use crate::bench::{
     record::Measured,
     report::family::{gathered, members},
@@ -46,7 +46,7 @@ fn panel(family: &str, lines: Vec<Line>) -> Panel {
         spacing: Spacing::Log,
         ticks: Vec::new(),
     };
-    let title = format!("{}: p99 over time", family.replace('.', ", "));
+    let title = format!("{}: p99 over time", titled(family));
     Panel::of_lines(Lines { title, x, y, lines }, String::new())
 }
 

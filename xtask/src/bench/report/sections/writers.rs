@@ -28,7 +28,18 @@ fn panel(title: &str, along: Along, unit: &str, lines: Vec<Line>) -> Panel {
     let spacing = spacing(&lines);
     let y = Axis { label: labelled(unit, spacing), unit: String::new(), spacing, ticks: Vec::new() };
     let title = format!("{title}: {unit} against {}", along.told());
-    Panel::of_lines(Lines { title, x: log_axis(along.told(), &lines), y, lines }, String::new())
+    let gains: Vec<_> = lines.iter().filter_map(|line| gain(along, line)).collect();
+    let about = if gains.is_empty() { String::new() } else { format!("{}.", gains.join("; ")) };
+    Panel::of_lines(Lines { title, x: log_axis(along.told(), &lines), y, lines }, about)
+}
+
+/// What is seen, in words.
+fn gain(along: Along, line: &Line) -> Option<String> {
+    let (first, last) = (line.points.first()?, line.points.last()?);
+    let times = last.y / first.y;
+    let (name, many, few) = (&line.name, along.of(last.x), along.of(first.x));
+    (last.x > first.x && times.is_finite())
+        .then(|| format!("{name}: {many} do {times:.1} times the work of {few}"))
 }
 
 fn line(name: String, mut members: Vec<Member<'_>>) -> Line {

@@ -11,6 +11,8 @@ pub(in crate::bench::report) struct Bars {
     /// What the values are.
     pub(in crate::bench::report) label: String,
     pub(in crate::bench::report) from: From,
+    /// What is said where they begin.
+    pub(in crate::bench::report) base: String,
     pub(in crate::bench::report) bars: Vec<Bar>,
 }
 
@@ -33,6 +35,8 @@ pub(in crate::bench::report) struct Bar {
     pub(in crate::bench::report) says: String,
     /// A class of the page's style.
     pub(in crate::bench::report) class: &'static str,
+    /// The interval says nothing either way: the bar is pale.
+    pub(in crate::bench::report) is_open: bool,
     pub(in crate::bench::report) tip: String,
 }
 
@@ -57,9 +61,7 @@ impl Bars {
         let mut drawing = Drawing::new(bottom + 20.0);
         drawing.text("axis-name", "start", (4.0, 9.0), &self.label);
         drawing.line("axis", (scale.at(base), TOP), (scale.at(base), bottom));
-        if self.from == From::One {
-            drawing.text("tick", "middle", (scale.at(1.0), bottom + 10.0), "as fast");
-        }
+        drawing.text("tick", "middle", (scale.at(base), bottom + 10.0), &self.base);
         for (index, bar) in self.bars.iter().enumerate() {
             let middle = TOP + ROW * (index as f64 + 0.5);
             drawing.text("name", "end", (left - 4.0, middle), &names[index]);
@@ -69,7 +71,8 @@ impl Bars {
             };
             let (start, end) = (scale.at(base), scale.at(value));
             let (from, width) = (start.min(end), (end - start).abs().max(1.0));
-            drawing.rect(&format!("bar {}", bar.class), (from, middle - BAR / 2.0), (width, BAR), &bar.tip);
+            let class = format!("bar {}{}", bar.class, if bar.is_open { " open" } else { "" });
+            drawing.rect(&class, (from, middle - BAR / 2.0), (width, BAR), &bar.tip);
             let (low, high) = bar.ends.map_or((end, end), |(low, high)| (scale.at(low), scale.at(high)));
             if high - low > 1.5 {
                 drawing.line("whisker ink", (low, middle), (high, middle));
@@ -90,11 +93,11 @@ mod tests {
 
     fn bar(name: &str, value: Option<f64>) -> Bar {
         let (name, says, tip) = (name.to_owned(), "says".to_owned(), "tip".to_owned());
-        Bar { name, value, ends: None, says, class: "peer", tip }
+        Bar { name, value, ends: None, says, class: "peer", is_open: false, tip }
     }
 
     fn drawn(from: From, bars: Vec<Bar>) -> String {
-        Bars { title: "T".to_owned(), label: "ratio".to_owned(), from, bars }.svg()
+        Bars { title: "T".to_owned(), label: "ratio".to_owned(), from, base: String::new(), bars }.svg()
     }
 
     #[test]

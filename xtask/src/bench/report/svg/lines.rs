@@ -9,7 +9,7 @@ const TOP: f64 = 26.0;
 const BOTTOM: f64 = 40.0;
 /// Between two labels, from middle to middle.
 const LABEL: f64 = 13.0;
-const LABEL_LETTERS: usize = 16;
+const LABEL_LETTERS: usize = 19;
 
 /// Lines with their names at their ends.
 pub(in crate::bench::report) struct Lines {

@@ -16,7 +16,7 @@ use super::html::escaped;
 /// How wide every drawing is, in its own units: a phone shows it one to one.
 const WIDTH: f64 = 400.0;
 /// How wide a letter of a label is, about.
-const LETTER: f64 = 6.1;
+const LETTER: f64 = 6.6;
 
 /// Shapes and texts of one plot.
 struct Drawing {
