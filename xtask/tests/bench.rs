@@ -25,7 +25,9 @@ impl Place {
         fs::create_dir_all(dir.join("bin")).unwrap();
         let place = Place(dir);
         place.script("standpipe-bench", BENCH);
-        place.script("micro", "exit 1");
+        for name in ["standpipe", "standpipe-hot", "micro"] {
+            place.script(name, "exit 1");
+        }
         place.script("cargo", CARGO);
         place
     }
@@ -125,6 +127,7 @@ fn ctrl_c_while_measuring_leaves_nothing() {
     assert_eq!(output.status.code(), Some(130), "{}", told(&output));
     assert_gone(process);
     assert!(place.files("scratch").is_empty(), "{:?}", place.files("scratch"));
+    assert!(place.files("programs").is_empty(), "{:?}", place.files("programs"));
     assert!(place.files("runs").is_empty(), "half a run is not kept");
 }
 

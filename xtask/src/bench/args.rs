@@ -43,15 +43,6 @@ impl Measuring {
         }
     }
 
-    /// Its name.
-    pub(crate) fn scale_name(&self) -> &'static str {
-        match self.scale() {
-            Scale::Once => "once",
-            Scale::Quick => "quick",
-            Scale::Full => "full",
-        }
-    }
-
     /// A place for files, gone when it is dropped, and a sampler that uses it.
     pub(crate) fn sampler(&self) -> Result<(Scratch, Sampler), String> {
         let place = self.dir.clone().unwrap_or_else(|| home().join("scratch"));

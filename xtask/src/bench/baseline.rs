@@ -11,6 +11,7 @@ use super::{
     run::{measured, shown},
     summary,
     table::Table,
+    units,
 };
 use crate::Outcome;
 
@@ -50,9 +51,9 @@ pub(crate) fn run(args: &BaselineArgs) -> Outcome {
     let file = file(name);
     record.write(&file)?;
     println!(
-        "\nkept {} workloads, {} rounds of {} ms, of {} in {}\nhold a later tree against it: cargo xtask bench compare {name}",
-        record.results.len(),
-        args.rounds,
+        "\nkept {}, {} of {} ms, of {} in {}\nhold a later tree against it: cargo xtask bench compare {name}",
+        units::times(record.results.len(), "workload"),
+        units::times(args.rounds as usize, "round"),
         record.span_ms,
         record.commit.id,
         shown(&file),

@@ -1,6 +1,7 @@
 //! The programs that are measured.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -42,6 +43,17 @@ impl Build {
         };
         find("standpipe")?;
         Ok(Build { bench: find("standpipe-bench")?, micro: find("micro")?, hot: find("standpipe-hot")? })
+    }
+
+    /// The same programs, copied: whoever builds again while they are measured does not change what is measured.
+    pub(crate) fn copied(&self, into: &Path) -> Result<Self, String> {
+        let copy = |from: &Path| {
+            let to = into.join(from.file_name().unwrap_or_default());
+            fs::copy(from, &to).map_err(|error| format!("{}: {error}", from.display()))?;
+            Ok::<_, String>(to)
+        };
+        copy(&self.bench.with_file_name("standpipe"))?;
+        Ok(Build { bench: copy(&self.bench)?, micro: copy(&self.micro)?, hot: copy(&self.hot)? })
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &CleanArgs) -> Outcome {
     let (builds, _lock) = builds(&home.join("ab"))?;
     let had_builds = !builds.is_empty();
     paths.extend(builds);
-    paths.extend(scratch::abandoned(&home.join("scratch")));
+    paths.extend(["scratch", "programs"].iter().flat_map(|place| scratch::abandoned(&home.join(place))));
     if args.baselines {
         paths.extend(entries(&home.join("baselines"))?);
     }

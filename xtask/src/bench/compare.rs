@@ -18,6 +18,7 @@ use super::{
     record::Record,
     run::{announce, built},
     table::{Tone, painted},
+    units,
     verdicts::{Pairing, Verdicts},
 };
 
@@ -60,7 +61,7 @@ const DAY_S: u64 = 86_400;
 pub(crate) fn run(args: &CompareArgs) -> Result<Ending, String> {
     let mut base = baseline::read(&args.name)?;
     let measuring = repeated(&base, args)?;
-    let (build, catalogue) = built()?;
+    let (build, catalogue, _programs) = built()?;
     catalogue.check_settings(&base.settings).map_err(|error| format!("baseline {}: {error}", args.name))?;
     let (workloads, gone) = shared(&base, &catalogue, &args.group)?;
     base.results.retain(|one| workloads.iter().any(|listed| listed.name == one.workload));
@@ -72,11 +73,11 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Ending, String> {
     let rounds_max = args.rounds_max.map_or(3 * rounds_first, |rounds| rounds as usize);
     let rounds_first = rounds_first.min(rounds_max);
     announce(workloads.len(), u32::try_from(rounds_first).unwrap_or(u32::MAX), sampler.span);
-    let mut progress = Progress::of((workloads.len() * rounds_first) as u64);
     let mut measurement = Measurement::begin(&build, &sampler);
     for warning in warnings(&base, &measurement.record) {
-        progress.say(&painted(&warning, Tone::Warning));
+        println!("{}", painted(&warning, Tone::Warning));
     }
+    let mut progress = Progress::of((workloads.len() * rounds_first) as u64);
     measurement.rounds(&workloads, rounds_first, &mut progress)?;
     let judge = |measurement: &Measurement<'_>| {
         Verdicts::of(&base.results, &measurement.record.results, &args.limits, Pairing::Unpaired)
@@ -91,7 +92,8 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Ending, String> {
         }
         let more = ROUNDS_MORE.min(rounds_max - rounds);
         progress.more((again.len() * more) as u64);
-        progress.say(&format!("{} workloads could go either way: {more} rounds more", again.len()));
+        let (workloads, rounds_more) = (units::times(again.len(), "workload"), units::times(more, "round"));
+        progress.say(&format!("{workloads} could go either way: {rounds_more} more"));
         measurement.rounds(&again, more, &mut progress)?;
         rounds += more;
         verdicts = judge(&measurement);
@@ -165,7 +167,7 @@ fn warnings(base: &Record, now: &Record) -> Vec<String> {
     let mut reasons = differences(&base.machine, &now.machine);
     let age_s = date::now_s().saturating_sub(base.made_at_s);
     if age_s > DAY_S {
-        reasons.push(format!("the baseline is {} days old", age_s / DAY_S));
+        reasons.push(format!("the baseline is {} old", units::times((age_s / DAY_S) as usize, "day")));
     }
     if reasons.is_empty() {
         return Vec::new();

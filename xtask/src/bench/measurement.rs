@@ -6,9 +6,12 @@ use standpipe_harness::{Listed, Sample};
 
 use super::{build::Build, interrupt, progress::Progress, record::Record, sampler::Sampler};
 
+/// Takes one sample of a workload.
+type Take<'a> = dyn FnMut(&Listed) -> Result<Sample, String> + 'a;
+
 /// A measurement that goes on as long as its owner wants more rounds.
 pub(crate) struct Measurement<'a> {
-    take: Box<dyn FnMut(&Listed) -> Result<Sample, String> + 'a>,
+    take: Box<Take<'a>>,
     /// What was measured. A workload that failed once has no figures here.
     pub(crate) record: Record,
     /// Workloads that failed, each with its error. They are not tried again.

@@ -16,6 +16,7 @@ use super::{
     date, home, known, list,
     progress::Progress,
     record::Record,
+    scratch::Scratch,
     summary,
     table::{Tone, painted},
     units,
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
 
 /// Builds, measures, and tells on the way what is being done. The second part names the workloads that failed.
 pub(crate) fn measured(measuring: &Measuring, rounds: u32) -> Result<(Record, Outcome), String> {
-    let (build, catalogue) = built()?;
+    let (build, catalogue, _programs) = built()?;
     catalogue.check_settings(&measuring.set)?;
     let workloads = catalogue.select(&measuring.group, measuring.scale() == Scale::Quick)?;
     let (_scratch, sampler) = measuring.sampler()?;
@@ -86,19 +87,23 @@ pub(crate) fn measured(measuring: &Measuring, rounds: u32) -> Result<(Record, Ou
     Ok((measurement.record, outcome))
 }
 
-/// This tree's programs, and what they have.
-pub(crate) fn built() -> Result<(Build, Catalogue), String> {
+/// This tree's programs, what they have, and the place where they are.
+pub(crate) fn built() -> Result<(Build, Catalogue, Scratch), String> {
     eprintln!("building ...");
     let build = Build::of(&data::root(), &data::target_dir())?;
+    // Not where the workloads write: that may be a filesystem that runs no programs.
+    let programs = Scratch::in_place(&home().join("programs"))?;
+    let build = build.copied(programs.path())?;
     let catalogue = Catalogue::of(&build.bench)?;
-    Ok((build, catalogue))
+    Ok((build, catalogue, programs))
 }
 
 /// How much there is to do, and about how long it takes: making files, warming up and checking come on top of a span.
 pub(crate) fn announce(workloads: usize, rounds: u32, span: Duration) {
     let sample = span.mul_f64(1.3) + Duration::from_millis(150);
     let about = units::duration(sample * u32::try_from(workloads).unwrap_or(u32::MAX).saturating_mul(rounds));
-    eprintln!("{workloads} workloads, rounds: {rounds}, samples of {span:?}: about {about}");
+    let (workloads, rounds) = (units::times(workloads, "workload"), units::times(rounds as usize, "round"));
+    eprintln!("{workloads}, {rounds}, samples of {span:?}: about {about}");
 }
 
 /// Everything that is printed of a record.
@@ -111,11 +116,11 @@ fn report(record: &Record) -> String {
         format!("\nset: {}", record.settings.join(", "))
     };
     let head = format!(
-        "{}\n{} {}{dirty}{set}\nmedians of {} rounds of {} ms; ± is half of what lies between the least and the most",
+        "{}\n{} {}{dirty}{set}\nmedians of {} of {} ms; ± is half of what lies between the least and the most",
         record.machine.told(),
         record.commit.id,
         record.commit.subject,
-        rounds.unwrap_or_default(),
+        units::times(rounds.unwrap_or_default(), "round"),
         record.span_ms,
     );
     let mut parts = vec![painted(&head, Tone::Faint), summary::shown(&record.results)];
@@ -127,7 +132,7 @@ fn report(record: &Record) -> String {
 }
 
 fn listed(args: &RunArgs) -> Outcome {
-    let (_, catalogue) = built()?;
+    let (_, catalogue, _programs) = built()?;
     // A list shows all that there is, unless a set is asked for.
     let chosen = catalogue.select(&args.measuring.group, args.measuring.quick)?;
     println!("{}", list::shown(&catalogue, &chosen, args.settings));

@@ -19,6 +19,17 @@ pub(crate) fn signed_percent(share: f64) -> String {
     }
 }
 
+/// The same without false digits, for the ends of an interval: `+3.1%`, `-60%`.
+pub(crate) fn rough_percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if (9.95..100_000.0).contains(&percent.abs()) { format!("{percent:+.0}%") } else { signed_percent(share) }
+}
+
+/// So many of something: `1 round`, `3 rounds`.
+pub(crate) fn times(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// How far values lie around their middle: `±3%`, half of the width from the least to the most.
 pub(crate) fn spread(values: &[f64], middle: f64) -> String {
     let (least, most) =
@@ -140,6 +151,10 @@ mod tests {
         assert_eq!(signed_percent(0.0001), "0.0%");
         assert_eq!(signed_percent(2.5), "+250%");
         assert_eq!(signed_percent(1e6), "+∞");
+        assert_eq!(
+            [rough_percent(-0.603), rough_percent(0.031), rough_percent(18.0), rough_percent(1e6)],
+            ["-60%", "+3.1%", "+1800%", "+∞"]
+        );
     }
 
     #[test]

@@ -60,8 +60,6 @@ pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
     /// The share that it may get worse.
     pub(crate) limit: f64,
-    /// Values of the side that has fewer.
-    pub(crate) values: usize,
     /// More values could change the verdict.
     pub(crate) is_open: bool,
     /// Whether a larger value is a worse one.
@@ -194,7 +192,6 @@ impl Judged {
             // Of a few values an interval says nothing.
             verdict: if is_enough { change.judge(limit) } else { Verdict::Noisy },
             limit,
-            values,
             is_open: !is_enough || change.is_open(limit),
             larger_is_worse: now.better == standpipe_harness::Better::Lower,
         })
@@ -217,7 +214,7 @@ impl Judged {
             }
             Verdict::Fine => ("fine", Tone::Plain),
         };
-        let interval = ends.map(units::signed_percent).join(" .. ");
+        let interval = ends.map(units::rough_percent).join(" .. ");
         vec![
             self.workload.clone().into(),
             self.figure.clone().into(),
@@ -231,7 +228,7 @@ impl Judged {
 }
 
 fn figures(count: usize) -> String {
-    if count == 1 { "1 figure".to_owned() } else { format!("{count} figures") }
+    units::times(count, "figure")
 }
 
 #[cfg(test)]

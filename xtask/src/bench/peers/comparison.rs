@@ -1,9 +1,10 @@
 //! Contenders that did the same work.
 
-use standpipe_harness::{Better, Kind};
+use standpipe_harness::Kind;
 
+use super::ratio::Ratio;
 use crate::bench::{
-    judge::{Change, median},
+    judge::median,
     record::{Measured, Series},
     table::{Cell, Table, Tone},
     units,
@@ -40,16 +41,6 @@ pub(crate) enum Role {
     Peer,
     /// The usual home-made way.
     Home,
-}
-
-/// How often as fast standpipe is as a contender: 2 is twice the work in the same time, or half the time.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Ratio {
-    /// The median of the ratios of each round.
-    pub(crate) median: f64,
-    /// Its 95% interval.
-    pub(crate) low: f64,
-    pub(crate) high: f64,
 }
 
 /// The name of the contender that all are held against.
@@ -186,59 +177,6 @@ impl Role {
             Role::Peer => "peer",
             Role::Home => "home-made",
         }
-    }
-}
-
-impl Ratio {
-    fn between(standard: &Series, other: &Series) -> Option<Self> {
-        if standard.unit != other.unit || standard.better != other.better {
-            return None;
-        }
-        let rounds = standard.values.iter().zip(&other.values);
-        let ratios: Vec<f64> = rounds
-            .map(|(ours, theirs)| match standard.better {
-                Better::Higher => ours / theirs,
-                Better::Lower => theirs / ours,
-            })
-            .filter(|ratio| ratio.is_finite() && *ratio > 0.0)
-            .collect();
-        if ratios.is_empty() {
-            return None;
-        }
-        let Change { median, low, high } = Change::paired(&vec![1.0; ratios.len()], &ratios, Better::Lower);
-        Some(Ratio { median: 1.0 + median, low: 1.0 + low, high: 1.0 + high })
-    }
-
-    /// `2.30x`.
-    pub(crate) fn told(&self) -> String {
-        format!("{}x", digits(self.median))
-    }
-
-    /// `2.21 to 2.40`.
-    pub(crate) fn interval(&self) -> String {
-        format!("{} to {}", digits(self.low), digits(self.high))
-    }
-
-    fn cell(&self, role: Role) -> Cell {
-        let tone = match role {
-            // Nobody beats a limit, and nobody is praised for beating himself.
-            Role::Limit | Role::Standpipe => Tone::Faint,
-            _ if self.low > 1.0 => Tone::Good,
-            _ if self.high < 1.0 => Tone::Bad,
-            _ => Tone::Plain,
-        };
-        Cell::from(self.told()).tone(tone)
-    }
-}
-
-/// Two digits that say something, and three where that is no longer.
-fn digits(value: f64) -> String {
-    match value {
-        value if value >= 99.5 => format!("{value:.0}"),
-        value if value >= 9.95 => format!("{value:.1}"),
-        value if value >= 0.0995 => format!("{value:.2}"),
-        value if value >= 0.00995 => format!("{value:.3}"),
-        value => format!("{value:.1e}"),
     }
 }
 

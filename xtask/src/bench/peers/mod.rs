@@ -1,6 +1,7 @@
 //! The same work through what else could be picked, side by side, as ratios.
 
 mod comparison;
+mod ratio;
 mod sampling;
 mod selection;
 mod venv;
@@ -84,7 +85,7 @@ pub(crate) fn run(args: &PeersArgs) -> crate::Outcome {
         println!("{}", comparison.table().shown());
     }
     println!(
-        "\nMedians of {rounds} rounds, with half of what lies between the least and the most. \"standpipe is 2.00x\": \
+        "\nRounds: {rounds}. Medians, with half of what lies between the least and the most. \"standpipe is 2.00x\": \
          it does twice the work in the\nsame time, or takes half the time or half the memory; the median of the ratios of each round, \
          and its 95% interval.\n{}",
         path.display()
@@ -110,7 +111,8 @@ enum Python {
 }
 
 fn python(args: &PeersArgs, chosen: &[Listed]) -> Result<Python, String> {
-    if !chosen.iter().any(selection::needs_python) {
+    let is_given = args.measuring.set.iter().any(|pair| pair.starts_with(PYTHON_VENV));
+    if is_given || !chosen.iter().any(selection::needs_python) {
         return Ok(Python::Unneeded);
     }
     if args.no_python {

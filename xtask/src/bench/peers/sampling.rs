@@ -109,7 +109,7 @@ impl Sampling {
     /// How it ended: an error that names every contender that failed.
     pub(super) fn outcome(&self) -> crate::Outcome {
         if self.skipped > 0 {
-            eprintln!("{} contenders were left out, see SKIPPED above.", self.skipped);
+            eprintln!("Left out, see SKIPPED above: {}.", self.skipped);
         }
         if self.failed.is_empty() {
             return Ok(());

@@ -94,7 +94,8 @@ impl Panel {
 
     /// Lines, and a table with a row for each point.
     fn of_lines(lines: Lines, about: String) -> Self {
-        let head = ["", &lines.x.label, &lines.y.label, "least", "most"];
+        let what = lines.y.label.trim_end_matches(LOGARITHMIC);
+        let head = ["line", &lines.x.label, what, "least", "most"];
         let value = |value: f64| match lines.y.unit.as_str() {
             "" => units::value(value, ""),
             unit => units::value(value, unit),
@@ -115,7 +116,7 @@ impl Panel {
         let rows: Vec<_> = rows.into_iter().map(|row| row[..columns].to_vec()).collect();
         let numbers = table(&lines.title, &head[..columns], 1, &rows);
         let more = lines.lines.len().saturating_sub(SERIES_MAX);
-        let about = if more > 0 { format!("{about} {more} more are in the numbers.") } else { about };
+        let about = if more > 0 { format!("{about} The numbers have {more} more.") } else { about };
         Panel { title: lines.title.clone(), about, svg: lines.svg(), numbers }
     }
 }
@@ -154,10 +155,12 @@ fn measured_ticks(lines: &[Line]) -> Vec<(f64, String)> {
     values.into_iter().map(|value| (value, units::value(value, ""))).collect()
 }
 
+const LOGARITHMIC: &str = ", logarithmic";
+
 /// Where a logarithm is, and where none, has to be said.
 fn labelled(label: &str, spacing: Spacing) -> String {
     match spacing {
-        Spacing::Log => format!("{label}, logarithmic"),
+        Spacing::Log => format!("{label}{LOGARITHMIC}"),
         Spacing::Linear => label.to_owned(),
     }
 }

@@ -90,7 +90,7 @@ fn row(one: &Contender<'_>) -> Vec<String> {
             let middle = median(&series.values);
             (units::value(middle, &series.unit), units::spread(&series.values, middle))
         }
-        None => (one.measured.notes.first().cloned().unwrap_or_default(), String::new()),
+        None => (one.why_not().to_owned(), String::new()),
     };
     let percentile = |name: &str| {
         let series = one.measured.series(name);
@@ -106,6 +106,9 @@ fn row(one: &Contender<'_>) -> Vec<String> {
         percentile("p50"),
         percentile("p95"),
         percentile("p99"),
-        one.how.to_owned(),
+        [one.how, one.measured.notes.first().map_or("", String::as_str)]
+            .join(". ")
+            .trim_end_matches(". ")
+            .to_owned(),
     ]
 }

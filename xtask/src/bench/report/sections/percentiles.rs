@@ -1,4 +1,4 @@
-use super::{Axis, Data, Line, Lines, Panel, Section, Spacing, point};
+use super::{Axis, Data, Line, Lines, Panel, SERIES_MAX, Section, Spacing, point};
 use crate::bench::{
     record::Measured,
     report::family::{Member, gathered, members},
@@ -47,7 +47,7 @@ pub(super) fn section(data: &Data) -> Section {
 }
 
 /// Lines that share a panel and nothing else.
-const ALONE_MAX: usize = 5;
+const ALONE_MAX: usize = SERIES_MAX;
 
 /// Lines that are held against each other.
 struct Family {

@@ -1,7 +1,12 @@
 use standpipe_harness::{Better, Kind};
 
 use super::{Axis, Data, Line, Lines, Panel, Point, Section, Spacing};
-use crate::bench::{date, judge::median, record::Record, report::family::gathered};
+use crate::bench::{
+    date,
+    judge::median,
+    record::Record,
+    report::{family::gathered, html::table},
+};
 
 const ABOUT: &str = "How fast each group is against the oldest baseline: the geometric mean over its judged \
                      throughputs and latencies. Above 1 is faster. Baselines of other days or machines differ by more than \
@@ -36,6 +41,11 @@ fn panel(records: &[(String, &Record)]) -> Panel {
         let points: Vec<_> = points.collect();
         (points.len() > 1).then_some(Line { name: group, points })
     });
+    let mut lines: Vec<Line> = lines.collect();
+    // Those that changed most, for there are more groups than anybody tells apart.
+    let change = |line: &Line| line.points.last().map_or(0.0, |point| point.y.ln().abs());
+    lines.sort_by(|one, other| change(other).total_cmp(&change(one)));
+    let numbers = numbers(records, &lines);
     let ticks = records.iter().enumerate().map(|(index, (name, _))| (index as f64, name.clone())).collect();
     let x = Axis {
         label: "baseline, oldest first".to_owned(),
@@ -50,9 +60,28 @@ fn panel(records: &[(String, &Record)]) -> Panel {
         ticks: Vec::new(),
     };
     let made = records.iter().map(|(name, record)| format!("{name}: {}", date::told(record.made_at_s)));
-    let about = made.collect::<Vec<_>>().join("; ");
+    let mut about = format!("{}.", made.collect::<Vec<_>>().join("; "));
+    if lines.len() > DRAWN_MAX {
+        about.push_str(&format!(" The {DRAWN_MAX} that changed most are drawn; the numbers have all."));
+        lines.truncate(DRAWN_MAX);
+    }
     let title = format!("{} baselines: speed of each group", records.len());
-    Panel::of_lines(Lines { title, x, y, lines: lines.collect() }, about)
+    Panel { numbers, ..Panel::of_lines(Lines { title, x, y, lines }, about) }
+}
+
+const DRAWN_MAX: usize = 6;
+
+/// A row for each group, a column for each baseline.
+fn numbers(records: &[(String, &Record)], lines: &[Line]) -> String {
+    let head: Vec<&str> =
+        ["group"].into_iter().chain(records.iter().map(|(name, _)| name.as_str())).collect();
+    let rows = lines.iter().map(|line| {
+        let at = |index: usize| line.points.iter().find(|point| point.x == index as f64);
+        let cells =
+            (0..records.len()).map(|index| at(index).map_or_else(String::new, |one| format!("{:.2}", one.y)));
+        [line.name.clone()].into_iter().chain(cells).collect()
+    });
+    table("Speed against the oldest baseline", &head, 1, &rows.collect::<Vec<Vec<String>>>())
 }
 
 /// How often as fast, over what both records measured.

@@ -67,7 +67,7 @@ fn panel_of(member: &Member<'_>) -> String {
 fn line_of(member: &Member<'_>) -> String {
     let parts: Vec<_> = member.family.split('.').collect();
     match parts[..] {
-        [_, ref middle @ .., _] if middle.len() > 0 => middle.join("."),
+        [_, ref middle @ .., _] if !middle.is_empty() => middle.join("."),
         [.., last] => last.to_owned(),
         [] => member.family.clone(),
     }

@@ -9,6 +9,7 @@ const TOP: f64 = 26.0;
 const BOTTOM: f64 = 40.0;
 /// Between two labels, from middle to middle.
 const LABEL: f64 = 13.0;
+const MARKS_MAX: usize = 16;
 const LABEL_LETTERS: usize = 19;
 
 /// Lines with their names at their ends.
@@ -93,8 +94,14 @@ impl Lines {
                 }
             }
             drawing.path(&format!("line c{index}"), &places);
-            for (point, place) in line.points.iter().zip(&places) {
-                drawing.mark(index, *place, Some(&point.tip));
+            // More marks than this would hide their line; what they say is there all the same.
+            let step = line.points.len().div_ceil(MARKS_MAX).max(1);
+            for (number, (point, place)) in line.points.iter().zip(&places).enumerate() {
+                if number % step == 0 {
+                    drawing.mark(index, *place, Some(&point.tip));
+                } else {
+                    drawing.reach(*place, &point.tip);
+                }
             }
         }
         let ends: Vec<f64> =

@@ -81,11 +81,18 @@ impl Drawing {
                 polygon(&[(x, y - SIZE * 1.3), (x + SIZE * 1.3, y), (x, y + SIZE * 1.3), (x - SIZE * 1.3, y)])
             }
         };
-        // A finger and a pointer need more room than an eye.
-        let tip = tip.map_or_else(String::new, |tip| {
-            format!(r#"<title>{}</title><circle class="reach" cx="{x:.1}" cy="{y:.1}" r="9"/>"#, escaped(tip))
-        });
-        self.put(format_args!(r#"<g class="mark c{series}">{tip}{shape}</g>"#));
+        if let Some(tip) = tip {
+            self.reach((x, y), tip);
+        }
+        self.put(format_args!(r#"<g class="mark c{series}">{shape}</g>"#));
+    }
+
+    /// A place that says something when it is pointed at. A finger and a pointer need more room than an eye.
+    fn reach(&mut self, (x, y): (f64, f64), tip: &str) {
+        let tip = escaped(tip);
+        self.put(format_args!(
+            r#"<circle class="reach" cx="{x:.1}" cy="{y:.1}" r="8"><title>{tip}</title></circle>"#
+        ));
     }
 
     /// The whole element; `title` and `about` are for those who hear the page.
