@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 /// Tests, crash runs, benchmarks and checks of standpipe.
 #[derive(Parser)]
-#[command(name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Args {
     #[command(subcommand)]
     command: Command,

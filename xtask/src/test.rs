@@ -27,17 +27,17 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
     stage("format", 10, &|| cargo(&["fmt", "--all", "--check"]));
     stage("tidy", 10, &tidy::run);
     stage("licences", 20, &licences::run);
-    stage("clippy", 300, &|| {
+    stage("clippy", 360, &|| {
         cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
     });
-    stage("docs", 180, &|| {
+    stage("docs", 240, &|| {
         command(
             "cargo",
             &["doc", "--workspace", "--no-deps", "--quiet"],
             &[("RUSTDOCFLAGS", "--deny warnings")],
         )
     });
-    stage("tests", 900, &|| cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
+    stage("tests", 1080, &|| cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
     stage("counts", 180, &counts);
     stage("doc tests", 180, &|| cargo(&["test", "--workspace", "--doc", "--quiet"]));
     stage("features", 120, &features);

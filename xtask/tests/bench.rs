@@ -97,6 +97,19 @@ fn interrupt(child: &Child) {
     kill_process(process, Signal::INT).unwrap();
 }
 
+/// Waits for the end, though not for ever.
+fn ended(mut child: Child) -> Output {
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it goes on after Ctrl-C");
+        }
+        thread::yield_now();
+    }
+    child.wait_with_output().unwrap()
+}
+
 /// Whether it runs; one that has ended and that nobody has asked for yet does not.
 fn runs(process: i32) -> bool {
     let status = fs::read_to_string(Path::new("/proc").join(process.to_string()).join("stat"));
@@ -123,7 +136,7 @@ fn ctrl_c_while_measuring_leaves_nothing() {
     let process = place.hanging();
     assert!(runs(process));
     interrupt(&child);
-    let output = child.wait_with_output().unwrap();
+    let output = ended(child);
     assert_eq!(output.status.code(), Some(130), "{}", told(&output));
     assert_gone(process);
     assert!(place.files("scratch").is_empty(), "{:?}", place.files("scratch"));
@@ -138,7 +151,7 @@ fn ctrl_c_while_building_leaves_nothing() {
     let child = place.bench(&["baseline", "main"]).spawn().unwrap();
     let process = place.hanging();
     interrupt(&child);
-    let output = child.wait_with_output().unwrap();
+    let output = ended(child);
     assert_eq!(output.status.code(), Some(130), "{}", told(&output));
     assert_gone(process);
     assert!(place.files("scratch").is_empty() && place.files("baselines").is_empty());

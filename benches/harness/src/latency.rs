@@ -6,6 +6,9 @@ use crate::{Figure, Second};
 
 /// Slices of the timeline: a tenth of a second each, so that a sample of half a second has a shape too.
 const SLICE: Duration = Duration::from_millis(100);
+/// Operations from which on the 95th percentile is judged: of fewer, the fifty slowest are the machine's and not the
+/// work's.
+const JUDGED_LEAST: u64 = 1_000;
 /// The slices that are kept; what comes later is in the percentiles and not in the timeline.
 const SLICES_MAX: usize = 6_000;
 
@@ -71,13 +74,14 @@ impl Latency {
         self.all.value_at_percentile(percent) as f64 / 1e3
     }
 
-    /// p50, p95 (judged), p99, p99.9 and max (told).
+    /// p50 (judged), p95 (judged from 1,000 operations on), p99, p99.9 and max (told).
     #[must_use]
     pub fn figures(&self) -> Vec<Figure> {
         let at = |name: &str, percent| Figure::latency_us(name, self.percentile_us(percent));
+        let p95 = at("p95", 95.0);
         vec![
             at("p50", 50.0),
-            at("p95", 95.0),
+            if self.count() >= JUDGED_LEAST { p95 } else { p95.only_told() },
             at("p99", 99.0).only_told(),
             at("p99.9", 99.9).only_told(),
             at("max", 100.0).only_told(),

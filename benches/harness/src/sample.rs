@@ -45,8 +45,8 @@ impl Sample {
         self
     }
 
-    /// Adds the percentiles, and the slices of time where they were kept. p50 and p95 are judged; p99, p99.9 and max
-    /// are told, because a few hundred operations say little about their rarest.
+    /// Adds the percentiles, and the slices of time where they were kept. p50 is judged, and p95 where there
+    /// were 1,000 operations; p99, p99.9 and max are told, because so few say little about their rarest.
     #[must_use]
     pub fn with_latency(mut self, latency: &Latency) -> Self {
         self.figures.extend(latency.figures());

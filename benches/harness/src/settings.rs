@@ -38,9 +38,7 @@ impl Settings {
             if !known.iter().any(|one| one.name == key) {
                 let names: Vec<_> =
                     known.iter().map(|key| format!("  {:<24} {}", key.name, key.says)).collect();
-                return Err(
-                    format!("--set {key}: no such setting. There are:\n{}", names.join("\n")).into()
-                );
+                return Err(format!("--set {key}: no such setting. There are:\n{}", names.join("\n")).into());
             }
             given.insert(key.to_owned(), value.to_owned());
         }

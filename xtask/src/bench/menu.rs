@@ -11,7 +11,7 @@ use super::{
 
 /// A line of the menu, as if it had been typed behind `cargo xtask bench`.
 #[derive(Parser)]
-#[command(name = "cargo xtask bench", about = super::ABOUT, after_help = super::EXAMPLES)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench", about = super::ABOUT, after_help = super::EXAMPLES)]
 struct Line {
     #[command(subcommand)]
     command: Command,

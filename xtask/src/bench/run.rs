@@ -100,7 +100,7 @@ pub(crate) fn built() -> Result<(Build, Catalogue, Scratch), String> {
 
 /// How much there is to do, and about how long it takes: making files, warming up and checking come on top of a span.
 pub(crate) fn announce(workloads: usize, rounds: u32, span: Duration) {
-    let sample = span.mul_f64(1.3) + Duration::from_millis(150);
+    let sample = span.mul_f64(1.4) + Duration::from_millis(100);
     let about = units::duration(sample * u32::try_from(workloads).unwrap_or(u32::MAX).saturating_mul(rounds));
     let (workloads, rounds) = (units::times(workloads, "workload"), units::times(rounds as usize, "round"));
     eprintln!("{workloads}, {rounds}, samples of {span:?}: about {about}");

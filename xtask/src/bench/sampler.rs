@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     time::Duration,
 };
 
@@ -43,7 +43,7 @@ impl Sampler {
         for pair in &self.set {
             command.args(["--set", pair]);
         }
-        let output = interrupt::output(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        let output = self.output(&mut command)?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(match said.trim() {
@@ -62,7 +62,7 @@ impl Sampler {
         command.args(["--warm-up-time", &format!("{:.3}", self.span.as_secs_f64() / 5.0)]);
         command.args(["--measurement-time", &format!("{:.3}", self.span.as_secs_f64())]);
         command.env("CRITERION_HOME", &home);
-        let output = interrupt::output(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        let output = self.output(&mut command)?;
         let said = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if !output.status.success() {
             return Err(format!("{workload}: criterion ended with {}: {}", output.status, said()));
@@ -78,6 +78,12 @@ impl Sampler {
         let keys = self.set.iter().filter_map(|pair| pair.split_once('='));
         sample.settings_unused = keys.map(|(key, _)| key.trim().to_owned()).collect();
         Ok(sample)
+    }
+
+    /// Temporary files, too, are on the filesystem that is measured, and go when the scratch directory goes.
+    fn output(&self, command: &mut Command) -> Result<Output, String> {
+        command.env("TMPDIR", &self.scratch).stdout(Stdio::piped()).stderr(Stdio::piped());
+        interrupt::output(command)
     }
 
     pub(crate) fn scale_name(&self) -> &'static str {

@@ -13,8 +13,8 @@ use super::{
 
 /// The columns in which every table has to be readable.
 const WIDTH: usize = 100;
-/// Columns kept for the figures that have no column of their own.
-const REST_WIDTH: usize = 34;
+/// Columns kept for the figures that have no column of their own: at least two short ones, at most a long one.
+const REST_WIDTH: (usize, usize) = (34, 50);
 
 /// The tables, one for each group in the order of the record, and the notes below them.
 pub(crate) fn shown(results: &[Measured]) -> String {
@@ -108,14 +108,24 @@ fn columns<'a>(results: &[&'a Measured]) -> Vec<&'a str> {
         |name: &str| results.iter().filter(|one| one.series(name).is_some()).count() * 2 >= results.len();
     let all: usize = names.iter().map(|name| width_of(name)).sum();
     let has_room = first + all <= WIDTH && names.iter().all(|name| is_common(name));
-    let mut left = (WIDTH - if has_room { 0 } else { REST_WIDTH }).saturating_sub(first);
-    let fits = |name: &&str| {
+    let items = results.iter().flat_map(|one| &one.figures);
+    let items = items.map(|series| series.name.chars().count() + told(series).chars().count() + 4);
+    let rest = items.max().unwrap_or_default().clamp(REST_WIDTH.0, REST_WIDTH.1);
+    let mut left = (WIDTH - if has_room { 0 } else { rest }).saturating_sub(first);
+    // What is judged has its column first, and stands where the workload put it.
+    let is_told = |name: &&str| {
+        results.iter().filter_map(|one| one.series(name)).all(|series| series.kind == Kind::Told)
+    };
+    let mut by_rank = names.clone();
+    by_rank.sort_by_key(is_told);
+    by_rank.retain(|name| {
         let width = width_of(name);
         let fits = is_common(name) && width <= left;
         left -= if fits { width } else { 0 };
         fits
-    };
-    names.into_iter().filter(fits).collect()
+    });
+    names.retain(|name| by_rank.contains(name));
+    names
 }
 
 /// The median, and for what is judged how far the rounds lie apart.

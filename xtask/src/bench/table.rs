@@ -121,11 +121,8 @@ impl Table {
         };
         let head = self.head.iter().map(|text| cell(&Cell::from(text.as_str()).tone(Tone::Faint)));
         let rows = self.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-        let mut drawn = self.drawn(
-            NOTHING.header_separator(LineStyle::none().fill('─').junction('─')),
-            head.collect(),
-            rows,
-        );
+        let mut drawn =
+            self.drawn(NOTHING.header_separator(LineStyle::none().fill('─')), head.collect(), rows);
         drawn.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         if colour {
             drawn.enforce_styling();

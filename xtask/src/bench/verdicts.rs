@@ -60,6 +60,8 @@ pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
     /// The share that it may get worse.
     pub(crate) limit: f64,
+    /// Values of the side that has fewer.
+    pub(crate) values: usize,
     /// More values could change the verdict.
     pub(crate) is_open: bool,
     /// Whether a larger value is a worse one.
@@ -182,6 +184,9 @@ impl Judged {
             Pairing::Unpaired => Change::unpaired(base, new, now.better),
         };
         let is_enough = values >= VALUES_LEAST;
+        // What was measured at another time can't be measured again: when that hour was too rough for the limit, no
+        // number of rounds today makes it better. Pairs share their hour.
+        let is_rough = pairing == Pairing::Unpaired && spread(base) > limit;
         Some(Judged {
             workload: workload.workload.clone(),
             figure: now.name.clone(),
@@ -190,9 +195,14 @@ impl Judged {
             now: median(new),
             change,
             // Of a few values an interval says nothing.
-            verdict: if is_enough { change.judge(limit) } else { Verdict::Noisy },
+            verdict: match change.judge(limit) {
+                Verdict::Regression if is_rough => Verdict::Noisy,
+                verdict if is_enough => verdict,
+                _ => Verdict::Noisy,
+            },
             limit,
-            is_open: !is_enough || change.is_open(limit),
+            values,
+            is_open: !is_enough || (change.is_open(limit) && !is_rough),
             larger_is_worse: now.better == standpipe_harness::Better::Lower,
         })
     }
@@ -207,12 +217,12 @@ impl Judged {
         let (median_shown, ends) =
             if self.larger_is_worse { (median, [low, high]) } else { (-median, [-high, -low]) };
         let (said, tone) = match self.verdict {
-            Verdict::Regression => ("REGRESSION", Tone::Bad),
-            Verdict::Noisy => ("too noisy", Tone::Warning),
+            Verdict::Regression => ("REGRESSION".to_owned(), Tone::Bad),
+            Verdict::Noisy => (format!("noisy, n={}", self.values), Tone::Warning),
             Verdict::Fine if median < 0.0 && median.abs() >= self.limit / 2.0 && high < 0.0 => {
-                ("better", Tone::Good)
+                ("better".to_owned(), Tone::Good)
             }
-            Verdict::Fine => ("fine", Tone::Plain),
+            Verdict::Fine => ("fine".to_owned(), Tone::Plain),
         };
         let interval = ends.map(units::rough_percent).join(" .. ");
         vec![
@@ -225,6 +235,14 @@ impl Judged {
             Cell::from(said).tone(tone),
         ]
     }
+}
+
+/// What lies between the quarters of the values, as a share of their median.
+fn spread(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
+    if sorted.is_empty() { 0.0 } else { (at(0.75) - at(0.25)) / median(&sorted).abs().max(f64::MIN_POSITIVE) }
 }
 
 fn figures(count: usize) -> String {
@@ -278,6 +296,19 @@ mod tests {
         assert!(text.contains("log.b") && text.contains("-20.0%") && !text.contains("log.a"), "{text}");
         assert!(verdicts.table(true).markdown().contains("log.a"));
         assert!(verdicts.told().starts_with("1 figure fine"), "{}", verdicts.told());
+    }
+
+    #[test]
+    fn a_rough_baseline_blames_nobody() {
+        // Two levels, as while something else was being built: its median says little about the tree.
+        let rough = [measured("log.a", 1, &[100.0, 60.0, 101.0, 99.0, 61.0, 100.0, 62.0])];
+        let new = [measured("log.a", 1, &[70.0, 70.5, 69.5, 70.0, 70.2, 70.1, 69.9])];
+        let of = |pairing| Verdicts::of(&rough, &new, &LIMITS, pairing);
+        assert_eq!(of(Pairing::Unpaired).ending(), Ending::Noisy);
+        assert!(of(Pairing::Unpaired).open().is_empty(), "more rounds today can't help");
+        let calm = [measured("log.a", 1, &[100.0, 99.0, 101.0, 99.5, 100.5, 100.0, 100.2])];
+        let verdicts = Verdicts::of(&calm, &new, &LIMITS, Pairing::Unpaired);
+        assert_eq!(verdicts.ending(), Ending::Regression);
     }
 
     #[test]

@@ -24,9 +24,10 @@ use crate::{
     },
 };
 
-/// How long a sample measures in the quick set: many short samples tell more than few long ones, as what disturbs
-/// comes and goes.
-const SPAN_QUICK: Duration = Duration::from_millis(250);
+/// How long a sample measures in the quick set. Many short samples tell more than few long ones: a virtual machine
+/// whose neighbour shares its core runs at two thirds of its speed for a few tenths of a second at a time, and both
+/// samples of a short pair fall into the same stretch more often.
+const SPAN_QUICK: Duration = Duration::from_millis(100);
 const SPAN_FULL: Duration = Duration::from_millis(500);
 
 /// What a comparison found.
@@ -120,8 +121,8 @@ impl Compared {
         if disturbed > 0 {
             let share = disturbed as f64 / self.foreign.len() as f64 * 100.0;
             lines.push(format!(
-                "The machine was busy with something else during {share:.0}% of the pairs (half of all: {:.1} cores or \
-                 more); they count only where fewer than {} others are.",
+                "Something else kept the machine busy during {share:.0}% of the pairs (half of all: {:.1} cores or more); \
+                 these count only for workloads with fewer than {} calm ones.",
                 median(&self.foreign),
                 self.plan.least
             ));

@@ -57,8 +57,8 @@ pub(crate) struct Pairs {
     pub(crate) time_max: Option<Duration>,
 }
 
-pub(crate) const PAIRS: u16 = 8;
-pub(crate) const PAIRS_MAX: u16 = 40;
+pub(crate) const PAIRS: u16 = 10;
+pub(crate) const PAIRS_MAX: u16 = 120;
 
 impl Default for Pairs {
     fn default() -> Self {
