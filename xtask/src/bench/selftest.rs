@@ -3,13 +3,13 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use standpipe_harness::{Figure, Listed, Sample};
+use standpipe_harness::Listed;
 
 use super::{
     Ending,
     ab::{
         Samples,
-        pairs::{self, At, Duel, Plan, Side, Taker},
+        pairs::{self, Duel, Plan, Taker},
         stretch, tone,
     },
     args::Measuring,
@@ -79,16 +79,17 @@ pub(crate) fn run(args: &SelftestArgs) -> Result<Ending, String> {
         }
     }
     println!(
-        "{} trials of each slowdown, samples of {} ms, {} to {} pairs each; throughput and p50 are judged.",
+        "{} trials of each slowdown, samples of {} ms, {} to {} pairs each.",
         args.trials,
         args.span.as_millis(),
         plan.least,
         plan.most
     );
-    let mut trials = Trials(Samples::new([&build, &build], samplers, &plan));
-    let is_time_over = pairs::run(&mut duels, &plan, &LIMITS, &mut trials)?;
-    let took = trials.elapsed();
-    drop(trials);
+    let mut samples = Samples::new([&build, &build], samplers, &plan);
+    let is_time_over = pairs::run(&mut duels, &plan, &LIMITS, &mut samples)?;
+    let took = samples.elapsed();
+    // The bar goes before the table comes.
+    drop(samples);
     if let Some((_, error)) = duels.iter().find_map(|duel| duel.failed.as_ref()) {
         return Err(error.clone());
     }
@@ -114,35 +115,6 @@ pub(crate) fn run(args: &SelftestArgs) -> Result<Ending, String> {
     };
     println!("{}", painted(&sentence, tone(ending)));
     Ok(ending)
-}
-
-/// The samples of `ab`, in which the figure that the slowdown is planted into is judged, and others are told: the 95th
-/// percentile of the 15 operations of so short a sample is the machine's and not the work's.
-struct Trials<'a>(Samples<'a>);
-
-const JUDGED: [&str; 2] = ["throughput", "p50"];
-
-impl Taker for Trials<'_> {
-    fn sample(&mut self, duel: usize, workload: &Listed, side: Side) -> Result<Sample, String> {
-        let mut sample = self.0.sample(duel, workload, side)?;
-        let told = |figure: Figure| {
-            if JUDGED.contains(&figure.name.as_str()) { figure } else { figure.only_told() }
-        };
-        sample.figures = sample.figures.into_iter().map(told).collect();
-        Ok(sample)
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn foreign_cores(&self) -> f64 {
-        self.0.foreign_cores()
-    }
-
-    fn tell(&mut self, at: &At<'_>) -> Result<(), String> {
-        self.0.tell(at)
-    }
 }
 
 fn find(catalogue: &Catalogue, name: &str) -> Result<Listed, String> {
@@ -232,7 +204,7 @@ fn confusion(rows: &[Row]) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use standpipe_harness::Driver;
+    use standpipe_harness::{Driver, Figure, Sample};
 
     use super::*;
 

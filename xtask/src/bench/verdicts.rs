@@ -20,6 +20,8 @@
 
 use std::collections::BTreeSet;
 
+use standpipe_harness::Better;
+
 use super::{
     Ending,
     judge::{Change, Limits, VALUES_LEAST, Verdict, median},
@@ -187,6 +189,13 @@ impl Judged {
         // What was measured at another time can't be measured again: when that hour was too rough for the limit, no
         // number of rounds today makes it better. Pairs share their hour.
         let is_rough = pairing == Pairing::Unpaired && spread(base) > limit;
+        // What disturbs comes in stretches, and may meet one side more often for a while; a change of the code is there
+        // all the time.
+        let is_passing = pairing == Pairing::Paired && !holds_in_both_halves(base, new, now.better, limit);
+        let verdict = match change.judge(limit) {
+            Verdict::Regression if is_rough || is_passing => Verdict::Noisy,
+            verdict => verdict,
+        };
         Some(Judged {
             workload: workload.workload.clone(),
             figure: now.name.clone(),
@@ -195,15 +204,11 @@ impl Judged {
             now: median(new),
             change,
             // Of a few values an interval says nothing.
-            verdict: match change.judge(limit) {
-                Verdict::Regression if is_rough => Verdict::Noisy,
-                verdict if is_enough => verdict,
-                _ => Verdict::Noisy,
-            },
+            verdict: if is_enough { verdict } else { Verdict::Noisy },
             limit,
             values,
-            is_open: !is_enough || (change.is_open(limit) && !is_rough),
-            larger_is_worse: now.better == standpipe_harness::Better::Lower,
+            is_open: !is_enough || ((change.is_open(limit) || verdict == Verdict::Noisy) && !is_rough),
+            larger_is_worse: now.better == Better::Lower,
         })
     }
 
@@ -235,6 +240,15 @@ impl Judged {
             Cell::from(said).tone(tone),
         ]
     }
+}
+
+/// Whether the earlier and the later half of the pairs each say, by themselves, more than half of the limit.
+fn holds_in_both_halves(base: &[f64], new: &[f64], better: Better, limit: f64) -> bool {
+    let middle = base.len().min(new.len()) / 2;
+    let median_of = |base: &[f64], new: &[f64]| Change::paired(base, new, better).median;
+    middle == 0
+        || (median_of(&base[..middle], &new[..middle]) > limit / 2.0
+            && median_of(&base[middle..], &new[middle..]) > limit / 2.0)
 }
 
 /// What lies between the quarters of the values, as a share of their median.
@@ -296,6 +310,17 @@ mod tests {
         assert!(text.contains("log.b") && text.contains("-20.0%") && !text.contains("log.a"), "{text}");
         assert!(verdicts.table(true).markdown().contains("log.a"));
         assert!(verdicts.told().starts_with("1 figure fine"), "{}", verdicts.told());
+    }
+
+    #[test]
+    fn what_passes_is_not_blamed() {
+        // Ten pairs in which one side had the bad luck, then eight in which none had.
+        let base = [measured("log.a", 1, &[100.0; 18])];
+        let unlucky: Vec<_> = (0..18).map(|pair| if pair < 10 { 80.0 } else { 100.0 }).collect();
+        let passing = verdicts(&base, &[measured("log.a", 1, &unlucky)]);
+        assert_eq!(passing.ending(), Ending::Noisy);
+        assert_eq!(passing.open().len(), 1, "more pairs will tell");
+        assert_eq!(verdicts(&base, &[measured("log.a", 1, &[80.0; 18])]).ending(), Ending::Regression);
     }
 
     #[test]

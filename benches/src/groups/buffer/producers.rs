@@ -16,7 +16,8 @@ const BLOCK_BYTES: u64 = BLOCK_ROWS * 100;
 pub(super) fn workloads() -> Vec<Workload> {
     let measures = "4 threads push blocks of 10 rows of 100 B, each into a lane of its own, with 4 MiB for all; \
                     1 thread takes batches of 1,000 rows and completes them";
-    vec![Workload::new("buffer.producers.w4", measures, run)]
+    // Five threads on two cores settle into one of two rhythms, each for a second: too rough for short samples.
+    vec![Workload::new("buffer.producers.w4", measures, run).full_only()]
 }
 
 fn run(context: &Context) -> Outcome<Sample> {

@@ -124,7 +124,7 @@ impl Compared {
                 "Something else kept the machine busy during {share:.0}% of the pairs (half of all: {:.1} cores or more); \
                  these count only for workloads with fewer than {} calm ones.",
                 median(&self.foreign),
-                self.plan.least
+                self.plan.sure
             ));
         }
         if self.is_time_over {

@@ -1,4 +1,7 @@
-//! Samples in pairs: A B, B A, A B ..., workload by workload, round by round, until every verdict stands.
+//! Samples in pairs, workload by workload, round by round, until every verdict stands. A round stays with a workload
+//! for two pairs, A B B A, and the next for B A A B: the first sample finds what another workload left (pages that wait
+//! for the disk, a cold cache), the three behind it do not. So half of the pairs are free of it, and in the others it
+//! is on either side as often.
 
 use std::time::Duration;
 
@@ -65,16 +68,17 @@ pub(crate) trait Taker {
 pub(crate) struct At<'a> {
     /// From 1.
     pub(crate) round: usize,
-    /// Of the workloads that this round measures.
+    /// Pairs of this round.
     pub(crate) done: usize,
     pub(crate) of: usize,
     pub(crate) workload: &'a str,
 }
 
 impl Plan {
-    /// From the least and the most number of pairs.
+    /// From the least and the most number of pairs, of which a round takes two.
     pub(crate) fn new(least: usize, most: usize, time_max: Duration) -> Self {
-        let most = most.max(least);
+        let least = least.next_multiple_of(PAIRS_A_ROUND);
+        let most = most.next_multiple_of(PAIRS_A_ROUND).max(least);
         Plan { least, sure: (2 * least).min(most), most, time_max }
     }
 }
@@ -97,14 +101,39 @@ impl Duel {
         Verdicts::of(&[base], &[this], limits, Pairing::Paired)
     }
 
-    /// What is judged: the calm pairs where there are as many as the plan's least, else all. Which pairs are calm is decided by
+    /// What is judged: the calm pairs where they alone would be enough to believe a regression, else all. Which pairs are calm is decided by
     /// what others did, and by no figure, so that this favours neither side.
     pub(crate) fn judged_sides(&self, plan: &Plan) -> (Measured, Measured) {
         let calm: Vec<bool> = self.foreign_cores.iter().map(|cores| *cores <= CALM_CORES).collect();
-        if calm.iter().filter(|is_calm| **is_calm).count() < plan.least {
+        if calm.iter().filter(|is_calm| **is_calm).count() < plan.sure {
             return (self.base.clone(), self.this.clone());
         }
         (calm_only(&self.base, &calm), calm_only(&self.this, &calm))
+    }
+
+    /// One pair more, or the reason why there is none.
+    fn take_pair(&mut self, index: usize, taker: &mut impl Taker) -> Result<(), String> {
+        let mut samples = [None, None];
+        for side in order(self.pairs) {
+            match taker.sample(index, &self.workload, side) {
+                Ok(sample) => samples[side as usize] = Some(sample),
+                Err(error) => {
+                    interrupt::check()?;
+                    // What fails on both sides is this tree's fault too.
+                    if self.failed.is_none() || side == Side::This {
+                        self.failed = Some((side, error));
+                    }
+                }
+            }
+        }
+        // Both or none, so that the values stay in pairs.
+        if let [Some(base), Some(this)] = samples {
+            self.base.add(base);
+            self.this.add(this);
+            self.pairs += 1;
+            self.foreign_cores.push(taker.foreign_cores());
+        }
+        Ok(())
     }
 
     /// Whether another pair is wanted.
@@ -134,9 +163,12 @@ fn calm_only(measured: &Measured, calm: &[bool]) -> Measured {
     measured
 }
 
-/// The order within a pair: whoever goes first changes, so that neither is always the one that finds the caches cold.
-pub(crate) fn order(round: usize) -> [Side; 2] {
-    if round.is_multiple_of(2) { [Side::Base, Side::This] } else { [Side::This, Side::Base] }
+/// Pairs of a workload before the next one's turn.
+pub(crate) const PAIRS_A_ROUND: usize = 2;
+
+/// The order within a workload's n-th pair: A B, B A; B A, A B.
+fn order(pair: usize) -> [Side; 2] {
+    if matches!(pair % 4, 0 | 3) { [Side::Base, Side::This] } else { [Side::This, Side::Base] }
 }
 
 /// Takes pairs until every duel is decided, has had its most, or the time is over; true when the time ended it.
@@ -146,35 +178,22 @@ pub(crate) fn run(
     limits: &Limits,
     taker: &mut impl Taker,
 ) -> Result<bool, String> {
-    for round in 0.. {
+    for round in 1.. {
         let going: Vec<usize> =
             (0..duels.len()).filter(|index| duels[*index].goes_on(plan, limits)).collect();
         if going.is_empty() {
             break;
         }
-        for (done, index) in going.iter().copied().enumerate() {
+        let turns = going.iter().flat_map(|index| [*index; PAIRS_A_ROUND]);
+        for (done, index) in turns.enumerate() {
             if taker.elapsed() >= plan.time_max {
                 return Ok(true);
             }
             let duel = &mut duels[index];
-            taker.tell(&At { round: round + 1, done, of: going.len(), workload: &duel.workload.name })?;
-            let mut samples = [None, None];
-            for side in order(round) {
-                match taker.sample(index, &duel.workload, side) {
-                    Ok(sample) => samples[side as usize] = Some(sample),
-                    Err(error) => {
-                        interrupt::check()?;
-                        duel.failed = Some((side, error));
-                        break;
-                    }
-                }
-            }
-            // Both or none, so that the values stay in pairs.
-            if let [Some(base), Some(this)] = samples {
-                duel.base.add(base);
-                duel.this.add(this);
-                duel.pairs += 1;
-                duel.foreign_cores.push(taker.foreign_cores());
+            if duel.failed.is_none() {
+                let of = going.len() * PAIRS_A_ROUND;
+                taker.tell(&At { round, done, of, workload: &duel.workload.name })?;
+                duel.take_pair(index, taker)?;
             }
         }
     }
@@ -249,21 +268,12 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_a_b_b_a_and_rounds_are_interleaved() {
+    fn a_round_is_a_b_b_a_of_each_and_the_next_the_other_way_round() {
         let (_, _, taken) = pairs_of(2, Duration::ZERO, |_, _, _| 100.0);
         use Side::{Base, This};
-        let began = [
-            (0, Base),
-            (0, This),
-            (1, Base),
-            (1, This),
-            (0, This),
-            (0, Base),
-            (1, This),
-            (1, Base),
-            (0, Base),
-            (0, This),
-        ];
+        let (abba, baab) = ([Base, This, This, Base], [This, Base, Base, This]);
+        let rounds = [(0, abba), (1, abba), (0, baab), (1, baab), (0, abba)];
+        let began: Vec<_> = rounds.iter().flat_map(|(duel, round)| round.map(|side| (*duel, side))).collect();
         assert_eq!(taken[..began.len()], began);
     }
 
@@ -286,6 +296,20 @@ mod tests {
         assert_eq!(pairs, [6, 12, 20, 20]);
         assert_eq!(duels[1].verdicts(&plan(), &LIMITS).judged[0].verdict, Verdict::Regression);
         assert_eq!(duels[3].verdicts(&plan(), &LIMITS).judged[0].verdict, Verdict::Noisy);
+    }
+
+    #[test]
+    fn who_comes_after_another_workload_is_no_slower_for_it() {
+        // The first sample of every turn takes half as long again.
+        let (duels, ..) = pairs_of(1, Duration::ZERO, |_, side, index| {
+            let is_first = match side {
+                Side::Base => index % 4 == 0,
+                Side::This => index % 4 == 2,
+            };
+            if is_first { 66.0 } else { 100.0 }
+        });
+        let judged = &duels[0].verdicts(&plan(), &LIMITS).judged[0];
+        assert_eq!((judged.verdict, judged.is_open), (Verdict::Fine, false), "{judged:?}");
     }
 
     #[test]
@@ -315,23 +339,29 @@ mod tests {
         assert_eq!(duels.iter().map(|duel| duel.pairs).collect::<Vec<_>>(), [3, 6]);
         let values = |measured: &Measured| measured.figures[0].values.len();
         assert_eq!((values(&duels[0].base), values(&duels[0].this)), (3, 3), "both or none");
+
+        let (duels, ..) = pairs_of(1, Duration::ZERO, |_, _, _| -1.0);
+        assert!(matches!(duels[0].failed, Some((Side::This, _))), "on both sides: {:?}", duels[0].failed);
     }
 
     #[test]
     fn what_others_disturbed_is_left_out_when_enough_is_calm() {
-        // Every third pair is calm, and only those are alike.
-        let disturbed = |pair: usize| if pair.is_multiple_of(3) { 0.0 } else { 1.5 };
-        let value = |_, side, index: usize| match (side, index % 3) {
-            (Side::This, 0) => 25.0,
-            (Side::This, 1) => 400.0,
+        // Two of three pairs are calm, and only those are alike.
+        let disturbed = |pair: usize| if pair.is_multiple_of(3) { 1.5 } else { 0.0 };
+        let value = |_, side, index: usize| match (side, index % 6) {
+            (Side::This, 2) => 25.0,
+            (Side::This, 5) => 400.0,
             _ => 100.0,
         };
         let mut script = Script { value, taken: Vec::new(), per_sample: Duration::ZERO, foreign: disturbed };
         let mut duels = duels(1);
-        run(&mut duels, &plan(), &LIMITS, &mut script).unwrap();
+        let plan = Plan { least: 18, ..plan() };
+        run(&mut duels, &plan, &LIMITS, &mut script).unwrap();
         assert_eq!(duels[0].pairs, 18);
-        let judged = &duels[0].verdicts(&plan(), &LIMITS).judged[0];
-        assert_eq!((judged.verdict, judged.values), (Verdict::Fine, 6));
+        let judged = &duels[0].verdicts(&plan, &LIMITS).judged[0];
+        assert_eq!((judged.verdict, judged.values), (Verdict::Fine, 12));
+        let few = Plan { sure: 13, ..plan };
+        assert_eq!(duels[0].verdicts(&few, &LIMITS).judged[0].values, 18, "too few are calm");
         assert_eq!(duels[0].base.figures[0].values.len(), 18, "the record has them all");
     }
 

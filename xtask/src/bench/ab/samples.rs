@@ -9,7 +9,7 @@ use standpipe_harness::{Listed, Sample};
 
 use super::{
     foreign::Moment,
-    pairs::{At, Plan, Side, Taker},
+    pairs::{At, PAIRS_A_ROUND, Plan, Side, Taker},
 };
 use crate::bench::{build::Build, progress::Progress, sampler::Sampler};
 
@@ -23,9 +23,13 @@ pub(crate) struct Samples<'a> {
     /// Keys that some workload looked at.
     used: BTreeSet<String>,
     progress: Progress,
+    /// What the progress says of the round.
+    part: String,
     /// When the pair began.
     pair: Option<Moment>,
 }
+
+const ROUNDS_A_LINE: usize = 5;
 
 impl<'a> Samples<'a> {
     /// The clock starts here.
@@ -38,6 +42,7 @@ impl<'a> Samples<'a> {
             began: Instant::now(),
             used: BTreeSet::new(),
             progress: Progress::of(steps as u64),
+            part: String::new(),
             pair: None,
         }
     }
@@ -77,11 +82,18 @@ impl Taker for Samples<'_> {
         if (at.round, at.done) == (2, 0) {
             self.settings_were_used()?;
         }
-        if at.round > self.least && at.done == 0 {
+        let last = at.round * PAIRS_A_ROUND;
+        let open = at.of / PAIRS_A_ROUND;
+        if at.done == 0 && last <= self.least {
+            self.part = format!("pairs {} and {last} of {open} workloads", last - 1);
+        } else if at.done == 0 {
             self.progress.more(at.of as u64);
+            // Few workloads go round quickly: where there is no terminal, not every round is a line.
+            if (at.round - 1).is_multiple_of(ROUNDS_A_LINE) {
+                self.part = format!("pair {} and on: {open} workloads still open", last - 1);
+            }
         }
-        let open = if at.round > self.least { format!(", {} still open", at.of) } else { String::new() };
-        self.progress.at(&format!("pair {}{open}", at.round), at.workload);
+        self.progress.at(&self.part, at.workload);
         self.progress.step();
         self.pair = Moment::now();
         Ok(())
