@@ -117,6 +117,17 @@ fn significant(value: f64) -> String {
     }
 }
 
+/// A ratio: two digits that say something, and three where that is no longer.
+pub(crate) fn factor(value: f64) -> String {
+    match value {
+        value if value >= 99.5 => format!("{value:.0}"),
+        value if value >= 9.95 => format!("{value:.1}"),
+        value if value >= 0.0995 => format!("{value:.2}"),
+        value if value >= 0.00995 => format!("{value:.3}"),
+        value => format!("{value:.1e}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,5 +183,11 @@ mod tests {
             [told(40), told(200), told(180), told(3900)],
             ["40 s", "3 min 20 s", "3 min", "1 h 5 min"]
         );
+    }
+
+    #[test]
+    fn ratios_are_told_in_digits_that_say_something() {
+        let told = [250.0, 25.0, 2.5, 0.25, 0.025, 0.0025].map(factor);
+        assert_eq!(told, ["250", "25.0", "2.50", "0.25", "0.025", "2.5e-3"]);
     }
 }

@@ -5,6 +5,7 @@ use crate::bench::{
     judge::Change,
     record::Series,
     table::{Cell, Tone},
+    units,
 };
 
 /// How often as fast standpipe is as a contender: 2 is twice the work in the same time, or half the time.
@@ -39,12 +40,12 @@ impl Ratio {
 
     /// `2.30x`.
     pub(crate) fn told(&self) -> String {
-        format!("{}x", digits(self.median))
+        format!("{}x", units::factor(self.median))
     }
 
     /// `2.21 to 2.40`; nothing where all rounds, or the only one, say the same.
     pub(crate) fn interval(&self) -> String {
-        let (low, high) = (digits(self.low), digits(self.high));
+        let (low, high) = (units::factor(self.low), units::factor(self.high));
         if low == high { String::new() } else { format!("{low} to {high}") }
     }
 
@@ -57,17 +58,6 @@ impl Ratio {
             _ => Tone::Plain,
         };
         Cell::from(self.told()).tone(tone)
-    }
-}
-
-/// Two digits that say something, and three where that is no longer.
-fn digits(value: f64) -> String {
-    match value {
-        value if value >= 99.5 => format!("{value:.0}"),
-        value if value >= 9.95 => format!("{value:.1}"),
-        value if value >= 0.0995 => format!("{value:.2}"),
-        value if value >= 0.00995 => format!("{value:.3}"),
-        value => format!("{value:.1e}"),
     }
 }
 
@@ -90,11 +80,5 @@ mod tests {
         {
             assert_eq!(Ratio::between(&some, &other), None, "{other:?}");
         }
-    }
-
-    #[test]
-    fn ratios_are_told_in_digits_that_say_something() {
-        let told = [250.0, 25.0, 2.5, 0.25, 0.025, 0.0025].map(digits);
-        assert_eq!(told, ["250", "25.0", "2.50", "0.25", "0.025", "2.5e-3"]);
     }
 }

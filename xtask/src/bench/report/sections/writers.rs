@@ -1,5 +1,8 @@
 use super::{Axis, Data, Line, Lines, Panel, Section, labelled, log_axis, point, spacing};
-use crate::bench::report::family::{Along, Member, gathered, members};
+use crate::bench::{
+    report::family::{Along, Member, gathered, members},
+    units,
+};
 
 const ABOUT: &str = "What is done in a second when more do it at the same time. Up is better; a flat line says that \
                      more writers bring nothing. Dots are medians of the rounds, upright strokes reach from the \
@@ -39,7 +42,7 @@ fn gain(along: Along, line: &Line) -> Option<String> {
     let times = last.y / first.y;
     let (name, many, few) = (&line.name, along.of(last.x), along.of(first.x));
     (last.x > first.x && times.is_finite())
-        .then(|| format!("{name}: {many} do {times:.1} times the work of {few}"))
+        .then(|| format!("{name}: {many} do {} times the work of {few}", units::factor(times)))
 }
 
 fn line(name: String, mut members: Vec<Member<'_>>) -> Line {
