@@ -11,7 +11,7 @@ mod stage;
 mod test;
 mod tidy;
 
-use std::process::ExitCode;
+use std::{any::Any, panic, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -47,6 +47,24 @@ const NOT_DONE: u8 = 2;
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
+    // Whoever reads our output may have gone: that is no bug of ours, and what was made is cleaned up on the way out.
+    let said = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !is_closed_output(panic.payload()) {
+            said(panic);
+        }
+    }));
+    panic::catch_unwind(run).unwrap_or_else(|payload| {
+        if is_closed_output(&*payload) { ExitCode::from(NOT_DONE) } else { panic::resume_unwind(payload) }
+    })
+}
+
+/// Whether this is how the standard library says that standard output or standard error take nothing more.
+fn is_closed_output(payload: &(dyn Any + Send)) -> bool {
+    payload.downcast_ref::<String>().is_some_and(|text| text.starts_with("failed printing to std"))
+}
+
+fn run() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let mut failure = ExitCode::FAILURE;
     let outcome = match Args::parse().command {

@@ -62,6 +62,8 @@ impl Measuring {
 
 fn span(text: &str) -> Result<Duration, String> {
     standpipe_harness::parse_duration(text)
-        .filter(|span| !span.is_zero() && *span <= Duration::from_secs(7200))
-        .ok_or_else(|| "write 500ms or 2s, at most two hours".to_owned())
+        .filter(|span| {
+            !span.is_zero() && *span <= Duration::from_secs(7200) && span.subsec_nanos() % 1_000_000 == 0
+        })
+        .ok_or_else(|| "write 500ms or 2s: whole milliseconds, at most two hours".to_owned())
 }

@@ -7,11 +7,13 @@ use clap::Args;
 use super::{
     args::Measuring,
     date, home,
+    judge::Limits,
     record::Record,
     run::{measured, shown},
     summary,
-    table::Table,
+    table::{Table, Tone, painted},
     units,
+    verdicts::spread,
 };
 use crate::Outcome;
 
@@ -25,7 +27,7 @@ pub(crate) struct BaselineArgs {
     #[command(flatten)]
     measuring: Measuring,
     /// How often each workload is measured
-    #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(u32).range(5..=1000))]
     rounds: u32,
     /// Only list the baselines that there are
     #[arg(long)]
@@ -47,9 +49,17 @@ pub(crate) fn run(args: &BaselineArgs) -> Outcome {
     let (record, outcome) = measured(&args.measuring, args.rounds)?;
     // Half a baseline would be held against later as if it were one.
     outcome?;
-    println!("{}", summary::shown(&record.results));
     let file = file(name);
     record.write(&file)?;
+    println!("{}", summary::shown(&record.results));
+    let rough = rough(&record);
+    if !rough.is_empty() {
+        let text = format!(
+            "WARNING: too rough to hold anything against, was something else running? {}",
+            rough.join(", ")
+        );
+        println!("\n{}", painted(&text, Tone::Warning));
+    }
     println!(
         "\nkept {}, {} of {} ms, of {} in {}\nhold a later tree against it: cargo xtask bench compare {name}",
         units::times(record.results.len(), "workload"),
@@ -59,6 +69,19 @@ pub(crate) fn run(args: &BaselineArgs) -> Outcome {
         shown(&file),
     );
     Ok(())
+}
+
+/// The figures whose own quarters lie further apart than the limits that `compare` has by itself.
+fn rough(record: &Record) -> Vec<String> {
+    let mut rough = Vec::new();
+    for measured in &record.results {
+        for series in &measured.figures {
+            if Limits::default().of(series.kind).is_some_and(|limit| spread(&series.values) > limit) {
+                rough.push(format!("{} {}", measured.workload, series.name));
+            }
+        }
+    }
+    rough
 }
 
 /// Reads a baseline; when there is none of this name, says which there are.

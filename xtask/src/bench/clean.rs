@@ -48,7 +48,9 @@ pub(crate) fn run(args: &CleanArgs) -> Outcome {
     paths.extend(builds);
     paths.extend(["scratch", "programs"].iter().flat_map(|place| scratch::abandoned(&home.join(place))));
     if args.baselines {
-        paths.extend(entries(&home.join("baselines"))?);
+        let mut baselines = entries(&home.join("baselines"))?;
+        baselines.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
+        paths.extend(baselines);
     }
     let mut sum = 0;
     for path in &paths {
@@ -68,9 +70,13 @@ pub(crate) fn run(args: &CleanArgs) -> Outcome {
     Ok(())
 }
 
-/// Names begin with the time, so that they sort by it.
+/// Names begin with the time, so that they sort by it. What has another name is not ours.
 fn old_runs(folder: &Path, keep: usize) -> Result<Vec<PathBuf>, String> {
     let mut runs = entries(folder)?;
+    runs.retain(|path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.ends_with(".json") && name.bytes().take(8).filter(u8::is_ascii_digit).count() == 8
+    });
     runs.truncate(runs.len().saturating_sub(keep));
     Ok(runs)
 }
@@ -94,9 +100,12 @@ fn builds(folder: &Path) -> Result<(Vec<PathBuf>, Option<File>), String> {
 /// What `ab` holds while it runs.
 const LOCK: &str = "lock";
 
-/// Sorted; none when there is no such folder.
+/// Sorted; none when there is no such folder. A link leads elsewhere, where nothing is ours to remove.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let failed = |error: io::Error| format!("{}: {error}", folder.display());
+    if folder.symlink_metadata().is_ok_and(|about| about.is_symlink()) {
+        return Err(format!("{}: it is a link; clean where it leads by hand", folder.display()));
+    }
     let listed = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         listed => listed.map_err(failed)?,
@@ -138,14 +147,19 @@ mod tests {
         let place = std::env::temp_dir().join(format!("xtask-clean-{}", std::process::id()));
         let failed = |error: io::Error| error.to_string();
         fs::create_dir_all(&place).map_err(failed)?;
+        fs::write(place.join("README"), "not ours").map_err(failed)?;
         for name in ["20260301-000000-a.json", "20251231-235959-c.json", "20260302-101010-b.json"] {
             fs::write(place.join(name), "12345").map_err(failed)?;
         }
         let old = old_runs(&place, 1)?;
         let names: Vec<_> = old.iter().filter_map(|path| path.file_name()?.to_str()).collect();
         assert_eq!(names, ["20251231-235959-c.json", "20260301-000000-a.json"]);
-        assert_eq!(bytes(&place), 15);
+        assert_eq!(bytes(&place), 15 + 8);
         assert!(old_runs(&place, 9)?.is_empty());
+        let link = place.with_extension("link");
+        std::os::unix::fs::symlink(&place, &link).map_err(failed)?;
+        assert!(old_runs(&link, 0).is_err(), "a link is not followed");
+        fs::remove_file(&link).map_err(failed)?;
         fs::remove_dir_all(&place).map_err(failed)?;
         assert!(old_runs(&place, 0)?.is_empty(), "no folder, nothing to remove");
         Ok(())

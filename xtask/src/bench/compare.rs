@@ -39,7 +39,7 @@ pub(crate) struct CompareArgs {
     dir: Option<PathBuf>,
     /// How often a workload may be measured until it is called too noisy; by default three times as often as in the
     /// baseline
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(5..=1000))]
     rounds_max: Option<u32>,
     /// Print every figure, and not only those that changed
     #[arg(long)]
@@ -99,13 +99,13 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Ending, String> {
         verdicts = judge(&measurement);
     }
     drop(progress);
-    measurement.outcome()?;
     verdicts.apart.extend(gone);
     let table = verdicts.table(args.all);
     if !table.is_empty() {
         println!("{}\n", table.shown());
     }
     println!("{}", verdicts.told());
+    measurement.outcome()?;
     Ok(verdicts.ending())
 }
 

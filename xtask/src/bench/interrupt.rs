@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM},
     iterator::Signals,
 };
 
@@ -24,7 +24,8 @@ pub(crate) const INTERRUPTED: &str = "interrupted";
 
 /// From here on a signal stops the child that runs, and not this process.
 pub(crate) fn watch() -> Result<(), String> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| format!("signals: {error}"))?;
+    let mut signals =
+        Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]).map_err(|error| format!("signals: {error}"))?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
             STOPPED.store(true, Ordering::SeqCst);

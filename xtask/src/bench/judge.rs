@@ -10,7 +10,7 @@ use standpipe_harness::{Better, Kind};
 #[derive(Clone, Copy, Debug, PartialEq, clap::Args)]
 pub(crate) struct Limits {
     /// The most throughput that may be lost, in percent
-    #[arg(long, default_value_t = 10.0, value_name = "PERCENT", value_parser = percent)]
+    #[arg(long, default_value_t = 10.0, value_name = "PERCENT", value_parser = share)]
     pub(crate) throughput_drop: f64,
     /// The most that latency may rise, in percent
     #[arg(long, default_value_t = 15.0, value_name = "PERCENT", value_parser = percent)]
@@ -18,6 +18,12 @@ pub(crate) struct Limits {
     /// The most that memory, and allocations, may rise, in percent
     #[arg(long, default_value_t = 20.0, value_name = "PERCENT", value_parser = percent)]
     pub(crate) memory_rise: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { throughput_drop: 10.0, latency_rise: 15.0, memory_rise: 20.0 }
+    }
 }
 
 impl Limits {
@@ -32,8 +38,16 @@ impl Limits {
     }
 }
 
+/// A number of percent that can be lost: less than all.
+fn share(text: &str) -> Result<f64, String> {
+    percent(text)
+        .ok()
+        .filter(|value| *value < 100.0)
+        .ok_or_else(|| "more than 0 and less than 100 percent".to_owned())
+}
+
 /// A number of percent that a limit can be.
-fn percent(text: &str) -> Result<f64, String> {
+pub(crate) fn percent(text: &str) -> Result<f64, String> {
     let value: f64 = text.trim_end_matches('%').parse().map_err(|_| "a number of percent".to_owned())?;
     if value.is_finite() && value > 0.0 && value < 1000.0 {
         Ok(value)
@@ -50,6 +64,9 @@ pub(crate) struct Change {
     /// The 95% interval of the median.
     pub(crate) low: f64,
     pub(crate) high: f64,
+    /// The 99% interval: whoever stops as soon as an interval suits, and looks often, needs the wider one.
+    pub(crate) low_wide: f64,
+    pub(crate) high_wide: f64,
 }
 
 /// What a change means.
@@ -95,17 +112,25 @@ impl Change {
     }
 
     /// Nothing was measured: noisy against any limit.
-    const UNKNOWN: Change = Change { median: 0.0, low: f64::NEG_INFINITY, high: f64::INFINITY };
+    const UNKNOWN: Change = Change {
+        median: 0.0,
+        low: f64::NEG_INFINITY,
+        high: f64::INFINITY,
+        low_wide: f64::NEG_INFINITY,
+        high_wide: f64::INFINITY,
+    };
 
     fn between(middle: f64, mut medians: Vec<f64>, better: Better) -> Self {
         medians.sort_by(f64::total_cmp);
         let at = |share: f64| medians[((medians.len() - 1) as f64 * share).round() as usize];
-        let (low, high) = (at(0.025), at(0.975));
-        match better {
-            Better::Lower => Change { median: middle - 1.0, low: low - 1.0, high: high - 1.0 },
+        let ends = [at(0.005), at(0.025), at(0.975), at(0.995)];
+        let [low_wide, low, high, high_wide] = match better {
+            Better::Lower => ends.map(|ratio| ratio - 1.0),
             // More is better: the end with the least ratio is the worst.
-            Better::Higher => Change { median: 1.0 - middle, low: 1.0 - high, high: 1.0 - low },
-        }
+            Better::Higher => [ends[3], ends[2], ends[1], ends[0]].map(|ratio| 1.0 - ratio),
+        };
+        let median = if better == Better::Lower { middle - 1.0 } else { 1.0 - middle };
+        Change { median, low, high, low_wide, high_wide }
     }
 
     /// Held against a limit.
@@ -121,7 +146,7 @@ impl Change {
 
     /// Whether more values could still change the verdict: the interval holds the limit, or is too wide.
     pub(crate) fn is_open(&self, limit: f64) -> bool {
-        (self.low < limit && self.high > limit) || self.judge(limit) == Verdict::Noisy
+        (self.low_wide < limit && self.high_wide > limit) || self.judge(limit) == Verdict::Noisy
     }
 
     /// Within half a limit to the side that matters, a change at the limit is told from one at half of it.
@@ -201,7 +226,7 @@ mod tests {
     const LIMIT: f64 = 0.10;
 
     fn change(median: f64, low: f64, high: f64) -> Change {
-        Change { median, low, high }
+        Change { median, low, high, low_wide: low, high_wide: high }
     }
 
     #[test]

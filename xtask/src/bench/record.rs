@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -15,6 +15,9 @@ use crate::{Outcome, data};
 
 /// The version of the file's format; another one is refused by name.
 const FORMAT: u32 = 1;
+
+/// No figure is larger.
+const VALUE_MAX: f64 = 1e18;
 
 /// A whole run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -93,7 +96,7 @@ impl Record {
         if record.format != FORMAT {
             return Err(format!("{}: format {}, not {FORMAT}", path.display(), record.format));
         }
-        Ok(record)
+        record.checked().map_err(|error| format!("{}: {error}", path.display()))
     }
 
     /// Writes the file, whole or not at all.
@@ -103,9 +106,49 @@ impl Record {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| failed(&error))?;
         }
-        let new = path.with_extension("json.new");
+        let new = beside(path);
         fs::write(&new, text).and_then(|()| fs::rename(&new, path)).map_err(|error| failed(&error))
     }
+
+    /// Whether a record could be written there.
+    pub(crate) fn check_place(path: &Path) -> Outcome {
+        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+        if path.is_dir() {
+            return Err(format!("{}: it is a directory", path.display()));
+        }
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let new = beside(path);
+        fs::write(&new, "").and_then(|()| fs::remove_file(&new)).map_err(failed)
+    }
+
+    /// Refuses what no run of ours has written.
+    fn checked(self) -> Result<Self, String> {
+        if self.span_ms > 7_200_000 {
+            return Err(format!("a span of {} ms", self.span_ms));
+        }
+        for measured in &self.results {
+            for series in &measured.figures {
+                let is_odd =
+                    |value: &f64| !value.is_finite() || value.abs() > VALUE_MAX || value.is_subnormal();
+                if series.values.is_empty() || series.values.iter().any(is_odd) {
+                    return Err(format!(
+                        "{} {}: values that nothing measures",
+                        measured.workload, series.name
+                    ));
+                }
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// A name for the file while it is written, which nobody else has.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    path.with_file_name(name)
 }
 
 impl Measured {

@@ -62,11 +62,15 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         Scale::Quick => 3,
         Scale::Full => 5,
     });
+    if let Some(file) = &args.output {
+        // Before half an hour of measuring, not after it.
+        Record::check_place(file)?;
+    }
     let (record, outcome) = measured(&args.measuring, rounds)?;
     if !record.results.is_empty() {
-        println!("{}", report(&record));
         let file = args.output.clone().unwrap_or_else(|| home().join("runs").join(file_name(&record)));
         record.write(&file)?;
+        println!("{}", report(&record));
         println!("\nkept in {}", shown(&file));
     }
     outcome
@@ -140,7 +144,7 @@ fn listed(args: &RunArgs) -> Outcome {
 }
 
 fn file_name(record: &Record) -> String {
-    format!("{}-{}.json", date::stamp(record.made_at_s), record.commit.id)
+    format!("{}-{}-{}.json", date::stamp(record.made_at_s), record.commit.id, std::process::id())
 }
 
 /// From where the user is, when it is below.

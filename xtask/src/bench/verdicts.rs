@@ -3,7 +3,7 @@
 //! `compare` and `ab` both end here. Each has two records' results, of the same workloads:
 //!
 //! ```ignore
-//! let pairing = Pairing::Paired;              // value i of both sides was measured side by side (`ab`)
+//! let pairing = Pairing::Paired { sure: 20 }; // value i of both sides was measured side by side (`ab`)
 //! loop {
 //!     let verdicts = Verdicts::of(&base.results, &new.results, &limits, pairing);
 //!     let open = verdicts.open();             // workloads for which more rounds could still change the verdict
@@ -33,8 +33,9 @@ use super::{
 /// How the values of two sides belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pairing {
-    /// The values with the same index were measured side by side.
-    Paired,
+    /// The values with the same index were measured side by side. Below `sure` of them no regression is believed:
+    /// among a few hundred figures some are beyond a limit by chance in the first pairs.
+    Paired { sure: usize },
     /// They were measured at different times.
     Unpaired,
 }
@@ -84,12 +85,24 @@ impl Verdicts {
                 apart.push(format!("{}: measures something else now (revision {was} to {is})", now.workload));
                 continue;
             }
-            for series in before.figures.iter().filter(|series| limits.of(series.kind).is_some()) {
-                match now.series(&series.name) {
-                    Some(other) => judged.extend(Judged::of(now, series, other, limits, pairing)),
-                    None => apart.push(format!("{} {}: only before", now.workload, series.name)),
+            for series in &before.figures {
+                match (now.series(&series.name), limits.of(series.kind)) {
+                    (None, Some(_)) => apart.push(format!("{} {}: only before", now.workload, series.name)),
+                    (None, None) => {}
+                    // Judged where a sample holds enough operations: now it does, or no longer.
+                    (Some(other), _) if other.kind != series.kind => {
+                        apart.push(format!("{} {}: judged on one side only", now.workload, series.name));
+                    }
+                    (Some(other), Some(limit)) => match Judged::of(now, series, other, limit, pairing) {
+                        Some(one) => judged.push(one),
+                        None => apart.push(format!("{} {}: no values", now.workload, series.name)),
+                    },
+                    (Some(_), None) => {}
                 }
             }
+            let added = now.figures.iter().filter(|series| before.series(&series.name).is_none());
+            let added = added.filter(|series| limits.of(series.kind).is_some());
+            apart.extend(added.map(|series| format!("{} {}: only now", now.workload, series.name)));
         }
         let added = new.iter().filter(|now| !base.iter().any(|before| before.workload == now.workload));
         apart.extend(added.map(|now| format!("{}: only now", now.workload)));
@@ -168,30 +181,27 @@ impl Verdicts {
 }
 
 impl Judged {
-    fn of(
-        workload: &Measured,
-        before: &Series,
-        now: &Series,
-        limits: &Limits,
-        pairing: Pairing,
-    ) -> Option<Self> {
-        let limit = limits.of(now.kind)?;
+    fn of(workload: &Measured, before: &Series, now: &Series, limit: f64, pairing: Pairing) -> Option<Self> {
         let (base, new) = (&before.values, &now.values);
         let values = base.len().min(new.len());
         if values == 0 {
             return None;
         }
         let change = match pairing {
-            Pairing::Paired => Change::paired(base, new, now.better),
+            Pairing::Paired { .. } => Change::paired(base, new, now.better),
             Pairing::Unpaired => Change::unpaired(base, new, now.better),
         };
         let is_enough = values >= VALUES_LEAST;
         // What was measured at another time can't be measured again: when that hour was too rough for the limit, no
-        // number of rounds today makes it better. Pairs share their hour.
-        let is_rough = pairing == Pairing::Unpaired && spread(base) > limit;
+        // number of rounds today makes it better, unless what happened is beyond all of it. Pairs share their hour.
+        let spread = spread(base);
+        let is_rough = pairing == Pairing::Unpaired && spread > limit && change.low <= spread;
         // What disturbs comes in stretches, and may meet one side more often for a while; a change of the code is there
         // all the time.
-        let is_passing = pairing == Pairing::Paired && !holds_in_both_halves(base, new, now.better, limit);
+        let is_passing = match pairing {
+            Pairing::Paired { sure } => values < sure || !holds_in_both_halves(base, new, now.better, limit),
+            Pairing::Unpaired => false,
+        };
         let verdict = match change.judge(limit) {
             Verdict::Regression if is_rough || is_passing => Verdict::Noisy,
             verdict => verdict,
@@ -217,7 +227,7 @@ impl Judged {
     }
 
     fn row(&self) -> Vec<Cell> {
-        let Change { median, low, high } = self.change;
+        let Change { median, low, high, .. } = self.change;
         // As the figure itself moved: a loss of throughput has a minus, a rise of latency a plus.
         let (median_shown, ends) =
             if self.larger_is_worse { (median, [low, high]) } else { (-median, [-high, -low]) };
@@ -252,7 +262,7 @@ fn holds_in_both_halves(base: &[f64], new: &[f64], better: Better, limit: f64) -
 }
 
 /// What lies between the quarters of the values, as a share of their median.
-fn spread(values: &[f64]) -> f64 {
+pub(crate) fn spread(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
@@ -291,7 +301,7 @@ mod tests {
     }
 
     fn verdicts(base: &[Measured], new: &[Measured]) -> Verdicts {
-        Verdicts::of(base, new, &LIMITS, Pairing::Paired)
+        Verdicts::of(base, new, &LIMITS, Pairing::Paired { sure: 5 })
     }
 
     #[test]
@@ -334,6 +344,33 @@ mod tests {
         let calm = [measured("log.a", 1, &[100.0, 99.0, 101.0, 99.5, 100.5, 100.0, 100.2])];
         let verdicts = Verdicts::of(&calm, &new, &LIMITS, Pairing::Unpaired);
         assert_eq!(verdicts.ending(), Ending::Regression);
+        // What is beyond all roughness is beyond doubt.
+        let ruined = [measured("log.a", 1, &[10.0; 7])];
+        assert_eq!(Verdicts::of(&rough, &ruined, &LIMITS, Pairing::Unpaired).ending(), Ending::Regression);
+    }
+
+    #[test]
+    fn a_regression_is_believed_only_when_there_are_enough_pairs() {
+        let (base, new) = ([measured("log.a", 1, &[100.0; 10])], [measured("log.a", 1, &[60.0; 10])]);
+        let of = |sure| Verdicts::of(&base, &new, &LIMITS, Pairing::Paired { sure });
+        assert_eq!((of(20).ending(), of(20).open().len()), (Ending::Noisy, 1));
+        assert_eq!(of(10).ending(), Ending::Regression);
+    }
+
+    #[test]
+    fn what_is_judged_on_one_side_only_is_named() {
+        let judged = [measured("log.a", 1, &[100.0; 6])];
+        let mut told = judged.clone();
+        told[0].figures[0].kind = standpipe_harness::Kind::Told;
+        let mut empty = judged.clone();
+        empty[0].figures[0].values.clear();
+        for new in [told, empty] {
+            for (base, new) in [(&judged, &new), (&new, &judged)] {
+                let verdicts = verdicts(base, new);
+                assert_eq!((verdicts.judged.len(), verdicts.apart.len()), (0, 1), "{:?}", verdicts.apart);
+                assert_eq!(verdicts.ending(), Ending::Noisy);
+            }
+        }
     }
 
     #[test]

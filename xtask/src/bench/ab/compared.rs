@@ -195,7 +195,7 @@ impl Sampled {
         let pairs_most = duels.iter().map(|duel| duel.pairs).max().unwrap_or(0);
         let foreign: Vec<f64> = duels.iter().flat_map(|duel| duel.foreign_cores.iter().copied()).collect();
         let (base, this): (Vec<_>, Vec<_>) = duels.iter().map(|duel| duel.judged_sides(&plan)).unzip();
-        let mut verdicts = Verdicts::of(&base, &this, limits, Pairing::Paired);
+        let mut verdicts = Verdicts::of(&base, &this, limits, Pairing::Paired { sure: plan.sure });
         verdicts.apart.extend(apart);
         Compared { verdicts, failed, plan, pairs, pairs_most, foreign, took, is_time_over, unmeasured }
     }

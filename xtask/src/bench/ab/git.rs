@@ -44,15 +44,13 @@ impl Git {
 
     /// The commit that `revision` names.
     pub(crate) fn source(&self, revision: &str) -> Result<Source, String> {
-        let commit = self.ask(&[
-            "rev-parse",
-            "--verify",
-            "--quiet",
-            "--end-of-options",
-            &format!("{revision}^{{commit}}"),
-        ]);
-        let commit = commit.map_err(|_| {
-            format!("{revision}: git knows no such commit (a shallow clone has none but its own; fetch with --depth 0 or --unshallow)")
+        let known = |revision: &str| {
+            let commit = format!("{revision}^{{commit}}");
+            self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])
+        };
+        // A fresh checkout has the other branches of its origin only.
+        let commit = known(revision).or_else(|_| known(&format!("origin/{revision}"))).map_err(|_| {
+            format!("{revision}: git knows no such commit (a shallow clone has none but its own; `git fetch --unshallow` brings the rest)")
         })?;
         let tree = self.ask(&["rev-parse", &format!("{commit}^{{tree}}")])?;
         let name = self.ask(&["log", "-1", "--format=%h %s", &commit])?;
@@ -65,8 +63,9 @@ impl Git {
     pub(crate) fn snapshot(&self, index: &Path) -> Result<Source, String> {
         let head = self.source("HEAD")?;
         let own = self.root.join(self.ask(&["rev-parse", "--git-path", "index"])?);
-        // The copy knows which files did not change, so that they need not be read.
-        let copied = fs::copy(own, index);
+        // The copy knows which files did not change, so that they need not be read. It keeps its time: git reads again
+        // what changed at the moment in which the index was written.
+        let copied = copy_with_time(&own, index);
         let environment = [("GIT_INDEX_FILE", index.as_os_str())];
         let made = self.written(&head, &environment, copied.is_err());
         let _ = fs::remove_file(index);
@@ -130,6 +129,12 @@ impl Git {
         }
         command
     }
+}
+
+fn copy_with_time(from: &Path, to: &Path) -> std::io::Result<()> {
+    let written = fs::metadata(from)?.modified()?;
+    fs::copy(from, to)?;
+    fs::File::options().write(true).open(to)?.set_modified(written)
 }
 
 #[cfg(test)]
@@ -212,6 +217,30 @@ pub(crate) mod tests {
         assert_eq!(show("folder/new")?, "new");
         assert!(show("ignored").is_err());
         assert_eq!(repository.git.snapshot(&index)?, snapshot, "the same tree is the same commit");
+        Ok(())
+    }
+
+    #[test]
+    fn what_changed_in_the_moment_of_the_index_is_seen() -> Result<(), String> {
+        let repository = Repository::new("racy")?;
+        let failed = |error: std::io::Error| error.to_string();
+        let kept = repository.dir.join("kept");
+        let own = repository.dir.join(".git/index");
+        // The same size and the same moment: the file's before, the file's after and the index's.
+        repository.git.ask(&["config", "core.trustctime", "false"])?;
+        let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        let at_that_moment = |path: &Path| {
+            let file = fs::File::options().write(true).open(path).map_err(failed)?;
+            file.set_modified(moment).map_err(failed)
+        };
+        repository.write("kept", "abc")?;
+        at_that_moment(&kept)?;
+        repository.commit("second")?;
+        repository.write("kept", "two")?;
+        at_that_moment(&kept)?;
+        at_that_moment(&own)?;
+        let snapshot = repository.git.snapshot(&repository.dir.join(".git/a-temporary-index"))?;
+        assert_eq!(repository.git.ask(&["show", &format!("{}:kept", snapshot.commit)])?, "two");
         Ok(())
     }
 

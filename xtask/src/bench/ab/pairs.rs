@@ -9,7 +9,7 @@ use standpipe_harness::{Listed, Sample};
 
 use crate::bench::{
     interrupt,
-    judge::{Limits, Verdict},
+    judge::Limits,
     record::Measured,
     verdicts::{Pairing, Verdicts},
 };
@@ -98,7 +98,7 @@ impl Duel {
     /// What its pairs say so far.
     pub(crate) fn verdicts(&self, plan: &Plan, limits: &Limits) -> Verdicts {
         let (base, this) = self.judged_sides(plan);
-        Verdicts::of(&[base], &[this], limits, Pairing::Paired)
+        Verdicts::of(&[base], &[this], limits, Pairing::Paired { sure: plan.sure })
     }
 
     /// What is judged: the calm pairs where they alone would be enough to believe a regression, else all. Which pairs are calm is decided by
@@ -144,9 +144,7 @@ impl Duel {
         if self.pairs < plan.least {
             return true;
         }
-        let is_sure = self.pairs >= plan.sure;
-        let verdicts = self.verdicts(plan, limits);
-        verdicts.judged.iter().any(|one| one.is_open || (one.verdict == Verdict::Regression && !is_sure))
+        !self.verdicts(plan, limits).open().is_empty()
     }
 }
 
@@ -205,6 +203,7 @@ mod tests {
     use standpipe_harness::{Driver, Figure};
 
     use super::*;
+    use crate::bench::judge::Verdict;
 
     const LIMITS: Limits = Limits { throughput_drop: 10.0, latency_rise: 15.0, memory_rise: 20.0 };
 
@@ -309,7 +308,7 @@ mod tests {
             if is_first { 66.0 } else { 100.0 }
         });
         let judged = &duels[0].verdicts(&plan(), &LIMITS).judged[0];
-        assert_eq!((judged.verdict, judged.is_open), (Verdict::Fine, false), "{judged:?}");
+        assert_eq!(judged.verdict, Verdict::Fine, "{judged:?}");
     }
 
     #[test]

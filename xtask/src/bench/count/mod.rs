@@ -11,7 +11,7 @@ use super::{
     Ending,
     ab::{Builds, tone},
     build::Build,
-    home, interrupt,
+    home, interrupt, judge,
     scratch::Scratch,
     table::{Cell, Table, Tone, painted},
     units,
@@ -25,7 +25,7 @@ pub(crate) struct CountArgs {
     #[arg(value_name = "REV")]
     revision: Option<String>,
     /// The most that an operation's instructions may grow, in percent
-    #[arg(long, default_value_t = LIMIT_PERCENT, value_name = "PERCENT")]
+    #[arg(long, default_value_t = LIMIT_PERCENT, value_name = "PERCENT", value_parser = judge::percent)]
     limit: f64,
     /// Fail where valgrind is not installed
     #[arg(long)]
@@ -109,8 +109,11 @@ struct Side {
 }
 
 impl Side {
-    /// The counts, where none failed.
+    /// The counts, where there are some and none failed.
     fn all(self) -> Result<Vec<Count>, String> {
+        if self.counts.is_empty() && self.failed.is_empty() {
+            return Err("this tree has no hot paths".to_owned());
+        }
         if self.failed.is_empty() {
             return Ok(self.counts);
         }
@@ -247,6 +250,7 @@ mod tests {
         assert!(text.contains("only here") && text.contains("only in the base"), "{text}");
         assert!(text.contains("it fails in the base"), "{text}");
         assert_eq!(Held::of(&base, &base.counts, 10.0).ending, Ending::Fine);
+        assert!(Side::default().all().is_err(), "nothing counted is nothing known");
         assert!(base.all().is_err_and(|message| message.contains("wrong result")));
     }
 }

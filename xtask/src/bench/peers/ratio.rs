@@ -34,7 +34,8 @@ impl Ratio {
         if ratios.is_empty() {
             return None;
         }
-        let Change { median, low, high } = Change::paired(&vec![1.0; ratios.len()], &ratios, Better::Lower);
+        let Change { median, low, high, .. } =
+            Change::paired(&vec![1.0; ratios.len()], &ratios, Better::Lower);
         Some(Ratio { median: 1.0 + median, low: 1.0 + low, high: 1.0 + high })
     }
 
