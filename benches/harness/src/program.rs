@@ -63,6 +63,7 @@ fn answer(workloads: &[Workload], reserved: &[Reserved], keys: &[Key]) -> Outcom
             Ok(serde_json::to_string(&all)?)
         }
         Command::Sample { name, scratch, span, scale, set } => {
+            end_with_parent();
             let workload = workloads
                 .iter()
                 .find(|workload| workload.name == name && workload.driver == Driver::Scenario)
@@ -82,5 +83,14 @@ fn answer(workloads: &[Workload], reserved: &[Reserved], keys: &[Key]) -> Outcom
             }
             Ok(serde_json::to_string(&sample)?)
         }
+    }
+}
+
+/// Whoever started a sample and was killed can't stop it: the system does.
+fn end_with_parent() {
+    #[cfg(target_os = "linux")]
+    {
+        // Where the system refuses, the sample ends by itself when its span is over.
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     }
 }

@@ -21,6 +21,7 @@ use crate::{Outcome, data};
 
 /// The arguments of `bench ci`.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct CiArgs {
     /// What this tree is held against [default: where it left the branch that the change is for (GITHUB_BASE_REF),
     /// origin/main or main; on that branch itself the commit before]
@@ -47,6 +48,16 @@ pub(crate) struct CiArgs {
     #[command(flatten)]
     limits: Limits,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench ci                               against the commit at which this branch began
+  cargo xtask bench ci --base origin/main --time-max 30m --markdown summary.md
+
+A ready job file is in docs/ci/.
+
+Exit codes: 0 no regression, 1 a regression, 2 it could not be done, 3 too noisy to say (0 with
+--allow-inconclusive), 130 interrupted";
 
 pub(crate) fn run(args: &CiArgs) -> Result<Ending, String> {
     let base = match &args.base {
@@ -116,14 +127,14 @@ fn measured(args: &CiArgs, base: String) -> Result<Summary, String> {
     }
     parts.push(compared.lines().join("  \n"));
     let mut endings = vec![compared.ending()];
-    let mut sentences = vec![compared.sentence()];
+    let mut sentences = vec![format!("Measured: {}", compared.sentence())];
     match counted {
         Some(held) => {
             parts.push(held.table.markdown());
             endings.push(held.ending);
-            sentences.push(held.sentence);
+            sentences.push(format!("Counted: {}", held.sentence));
         }
-        None => sentences.push(format!("SKIPPED: {}.", count::MISSING)),
+        None => sentences.push(format!("Counted: SKIPPED: {}.", count::MISSING)),
     }
     let ending = worst(&endings);
     Ok(Summary { markdown: parts.join("\n\n"), ending, sentences })

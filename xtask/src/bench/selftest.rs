@@ -23,6 +23,7 @@ use crate::data;
 
 /// The arguments of `bench selftest`.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct SelftestArgs {
     /// Of each slowdown
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -34,6 +35,13 @@ pub(crate) struct SelftestArgs {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench selftest
+  cargo xtask bench selftest --trials 5
+
+Exit codes: 0 each trial had the verdict that was wanted, 1 one had not, 2 it could not be done, 130 interrupted";
 
 /// The limits that the percentages below are made for: those of every command, unless others are given to it.
 const LIMITS: Limits = Limits { throughput_drop: 10.0, latency_rise: 15.0, memory_rise: 20.0 };

@@ -27,6 +27,7 @@ use super::{
 
 /// The arguments of `bench ab`.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct AbArgs {
     /// What this tree, with its changes that are not committed, is held against: any revision that git knows
     #[arg(value_name = "REV")]
@@ -42,6 +43,17 @@ pub(crate) struct AbArgs {
     #[command(flatten)]
     pub(crate) pairs: Pairs,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench ab main                          this tree, changes and all, against main
+  cargo xtask bench ab HEAD~1 --group log            one group
+  cargo xtask bench ab HEAD --set wal.durability=os --set-base wal.durability=group
+                                                     one tree, with and without a setting
+
+Both are built in one worktree under target/bench/ab and measured in turn, A B B A.
+
+Exit codes: 0 no regression, 1 a regression, 2 it could not be done, 3 too noisy to say, 130 interrupted";
 
 /// How many pairs, and how long.
 #[derive(Args, Clone, Debug)]

@@ -20,6 +20,7 @@ use crate::{data, stage};
 
 /// The arguments of `bench count`.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct CountArgs {
     /// What this tree, with its changes that are not committed, is held against; without it the counts are only shown
     #[arg(value_name = "REV")]
@@ -34,6 +35,13 @@ pub(crate) struct CountArgs {
     #[arg(long, default_value_t = REPEAT, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
     repeat: u8,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench count                            this tree's instructions for each operation
+  cargo xtask bench count main                       held against another revision
+
+Exit codes: 0 no path grew beyond the limit, 1 one did, 2 it could not be done, 130 interrupted";
 
 /// The most growth that passes, unless another limit is given.
 pub(crate) const LIMIT_PERCENT: f64 = 10.0;

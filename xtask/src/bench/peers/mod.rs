@@ -29,6 +29,7 @@ use crate::data;
 
 /// The arguments of `bench peers`.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct PeersArgs {
     #[command(flatten)]
     measuring: Measuring,
@@ -45,6 +46,14 @@ pub(crate) struct PeersArgs {
     #[arg(long)]
     list: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench peers                            everything but RocksDB
+  cargo xtask bench peers --group log --full
+  cargo xtask bench peers --list
+
+Exit codes: 0 measured, 2 a contender failed or gave a wrong result, 130 interrupted";
 
 pub(crate) fn run(args: &PeersArgs) -> crate::Outcome {
     let program = built(args.with_rocksdb)?;

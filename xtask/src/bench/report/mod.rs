@@ -20,6 +20,7 @@ use crate::data::root;
 
 /// The arguments of `bench report`.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ReportArgs {
     /// A record of `bench run`; the newest when none is given. Another one adds the workloads that the first lacks
     #[arg(long, value_name = "FILE")]
@@ -37,6 +38,13 @@ pub(crate) struct ReportArgs {
     #[arg(long, requires = "tables")]
     write: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench report                           target/bench/report.html from the newest records
+  cargo xtask bench report --tables --write          the tables of docs/benchmarks.md
+
+Exit codes: 0 done, 2 there is no record, or one can't be read";
 
 pub(crate) fn run(args: &ReportArgs) -> crate::Outcome {
     let data = Data::read(&args.run, &args.peers)?;
