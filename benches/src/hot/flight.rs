@@ -119,7 +119,7 @@ impl Flight {
         (2 + 10 * 4 + texts + nullable + fixed) as u64
     }
 
-    /// What the values of the row add up to: see [`sum_of`](crate::hot::flight::sum_of).
+    /// What the values of the row add up to: see `sum_of`.
     #[must_use]
     pub fn sum(&self) -> u64 {
         let texts =
