@@ -64,6 +64,21 @@ impl Settings {
         }
     }
 
+    /// A number of things, from 1 to a million: what a workload takes room for.
+    ///
+    /// # Errors
+    /// The value is no such number.
+    pub fn count<T>(&self, key: &str, default: T) -> Outcome<T>
+    where
+        T: Copy + TryInto<u64> + std::str::FromStr<Err: std::fmt::Display> + std::fmt::Display,
+    {
+        let count = self.get(key, default)?;
+        match count.try_into() {
+            Ok(1..=1_000_000) => Ok(count),
+            _ => Err(format!("--set {key}={count}: from 1 to 1000000").into()),
+        }
+    }
+
     /// A size such as `64MiB`, `256KiB` or `4096`.
     ///
     /// # Errors
@@ -153,6 +168,10 @@ mod tests {
         assert!(settings.bytes("wal.size", 1).is_err());
         assert!(settings.duration("sink.age", Duration::ZERO).is_err());
         assert!(settings.get::<u64>("wal.size", 1).is_err());
+        for (text, is_taken) in [("0", false), ("1", true), ("1000000", true), ("1000001", false)] {
+            let settings = Settings::parse(&[format!("wal.size={text}")], KNOWN)?;
+            assert_eq!(settings.count("wal.size", 1).is_ok(), is_taken, "{text}");
+        }
         Ok(())
     }
 }

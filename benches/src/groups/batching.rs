@@ -49,7 +49,7 @@ fn sized(context: &Context, rows: u64) -> Outcome<Sample> {
     let sink = standpipe_sink::Settings { batch_rows_max: rows, flush_after: NEVER, ..Default::default() };
     let plan = Plan::over(&context.settings, sink)?;
     let rows = plan.sink.batch_rows_max;
-    let write = context.settings.get("run.batch", WRITE_ROWS.min(rows))?;
+    let write = context.settings.count("run.batch", WRITE_ROWS.min(rows))?;
     let pipeline = Pipeline::open::<Flight>(context, plan)?;
     let writer = Writer::new(&pipeline, write).window(rows * BATCHES_AHEAD);
     writer.warm_up::<Flight>(context.warm_up())?;
@@ -78,7 +78,7 @@ fn cut(context: &Context, trigger: Trigger) -> Outcome<Sample> {
     let load = OpenLoop {
         writers: context.settings.get("run.writers", 1)?,
         rate: context.settings.get("run.rate", RATE)?,
-        rows: context.settings.get("run.batch", WRITE_ROWS)?,
+        rows: context.settings.count("run.batch", WRITE_ROWS)?,
         stage: Stage::Applied,
     };
     let sample = load.run::<Flight>(context, &pipeline)?;

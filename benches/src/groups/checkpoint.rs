@@ -72,7 +72,7 @@ fn single(context: &Context, rows: u64) -> Outcome<Sample> {
 
 fn every(context: &Context, period: Duration) -> Outcome<Sample> {
     let period = settings::endless(&context.settings, "run.flush_every", period)?;
-    let write = context.settings.get("run.batch", WRITE_ROWS)?;
+    let write = context.settings.count("run.batch", WRITE_ROWS)?;
     let pipeline = Pipeline::open::<Flight>(context, Plan::new(&context.settings)?)?;
     // At full scale long enough that one falls within it.
     let span = match context.scale {

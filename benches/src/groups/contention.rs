@@ -26,7 +26,7 @@ pub fn workloads() -> Vec<Workload> {
 
 fn writers_of(context: &Context, writers: u64) -> Outcome<Sample> {
     let writers = context.settings.get("run.writers", writers)?;
-    let batch = context.settings.get("run.batch", WRITE_ROWS)?;
+    let batch = context.settings.count("run.batch", WRITE_ROWS)?;
     let pipeline = Arc::new(Pipeline::open::<Flight>(context, Plan::new(&context.settings)?)?);
     let run_for = |span| {
         pipeline.runtime().block_on(async {

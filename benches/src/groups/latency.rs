@@ -41,7 +41,7 @@ fn single_rows(context: &Context, stage: Stage, writers: u32) -> Outcome<Sample>
     let load = OpenLoop {
         writers: context.settings.get("run.writers", writers)?,
         rate: context.settings.get("run.rate", RATE)?,
-        rows: context.settings.get("run.batch", 1)?,
+        rows: context.settings.count("run.batch", 1)?,
         stage,
     };
     let sample = load.run::<Flight>(context, &pipeline)?;

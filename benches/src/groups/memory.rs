@@ -56,7 +56,7 @@ fn given(allocations: Allocations, rows: u64) -> Outcome<[Figure; 2]> {
 }
 
 fn encode(context: &Context) -> Outcome<Sample> {
-    let batch = context.settings.get("run.batch", WRITE_ROWS)?;
+    let batch = context.settings.count("run.batch", WRITE_ROWS)?;
     let pipeline = Pipeline::open::<Flight>(context, Plan::new(&context.settings)?)?;
     let rows = rows::rows::<Flight>(0, batch);
     pipeline.stream().rows(&rows)?;
@@ -73,7 +73,7 @@ fn encode(context: &Context) -> Outcome<Sample> {
 }
 
 fn through(context: &Context) -> Outcome<Sample> {
-    let batch = context.settings.get("run.batch", WRITE_ROWS)?;
+    let batch = context.settings.count("run.batch", WRITE_ROWS)?;
     let pipeline = Pipeline::open::<Flight>(context, Plan::new(&context.settings)?)?;
     // The rows themselves are the caller's: their memory is reused.
     let mut rows = Vec::with_capacity(usize::try_from(batch)?);
@@ -100,7 +100,7 @@ fn through(context: &Context) -> Outcome<Sample> {
 }
 
 fn reuse(context: &Context) -> Outcome<Sample> {
-    let batch = context.settings.get("run.batch", WRITE_ROWS)?;
+    let batch = context.settings.count("run.batch", WRITE_ROWS)?;
     let rows = rows::rows::<Flight>(0, batch);
     let mut builder = BlockBuilder::new(std::sync::Arc::new(Flight::schema()?));
     let mut one = || -> Outcome<Allocations> {
@@ -136,7 +136,7 @@ fn peak(context: &Context) -> Outcome<Sample> {
     let plan = Plan::new(&context.settings)?;
     let budget = plan.sink.memory_bytes;
     let pipeline = Pipeline::open::<Flight>(context, plan)?;
-    let batch = context.settings.get("run.batch", WRITE_ROWS)?;
+    let batch = context.settings.count("run.batch", WRITE_ROWS)?;
     Writer::new(&pipeline, batch).run_for::<Flight>(context.span)?;
     let rows_peak = pipeline.sink().memory_peak_bytes();
     let peak = peak_resident_bytes().ok_or(unknown)?.saturating_sub(before);

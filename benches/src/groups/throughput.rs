@@ -46,7 +46,7 @@ pub fn workloads() -> Vec<Workload> {
 }
 
 fn batches(context: &Context, batch: u64) -> Outcome<Sample> {
-    let batch = context.settings.get("run.batch", batch)?;
+    let batch = context.settings.count("run.batch", batch)?;
     let pipeline = Pipeline::open::<Flight>(context, Plan::new(&context.settings)?)?;
     let writer = Writer::new(&pipeline, batch);
     writer.warm_up::<Flight>(context.warm_up())?;
@@ -56,7 +56,7 @@ fn batches(context: &Context, batch: u64) -> Outcome<Sample> {
 }
 
 fn sustained(context: &Context) -> Outcome<Sample> {
-    let batch = context.settings.get("run.batch", 1_000)?;
+    let batch = context.settings.count("run.batch", 1_000)?;
     let rows = context.settings.get("run.rows", context.sized(100, 10) * 1_000)?;
     let pipeline = Pipeline::open::<Flight>(context, Plan::new(&context.settings)?)?;
     let writer = Writer::new(&pipeline, batch);
@@ -85,7 +85,7 @@ impl Keyed {
 }
 
 fn keyed(context: &Context, mode: Mode) -> Outcome<Sample> {
-    let batch = context.settings.get("run.batch", 1_000_u64)?;
+    let batch = context.settings.count("run.batch", 1_000_u64)?;
     let mode = settings::mode(&context.settings, mode)?;
     let present = context.sized(20_000, 2_000);
     let keyed = Keyed { present, all_new: mode == Mode::Append };

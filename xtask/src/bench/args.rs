@@ -22,7 +22,7 @@ pub(crate) struct Measuring {
     /// Only this group, or this workload; may be given again
     #[arg(long, value_name = "GROUP|WORKLOAD")]
     pub(crate) group: Vec<String>,
-    /// A setting of any crate for this run; may be given again. `run --list --settings` names them
+    /// A setting of any crate for this run; may be given again, and of one key the last counts. `run --list --settings` names them
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// Where the workloads write: what is measured is this filesystem

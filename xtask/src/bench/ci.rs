@@ -15,6 +15,7 @@ use super::{
     args::Measuring,
     count,
     judge::Limits,
+    record::Record,
     table::painted,
 };
 use crate::{Outcome, data};
@@ -67,15 +68,22 @@ pub(crate) fn run(args: &CiArgs) -> Result<Ending, String> {
     if args.require_count && !count::is_possible() {
         return Err(count::MISSING.to_owned());
     }
+    if let Some(path) = &args.markdown {
+        // Before half an hour of measuring, not after it.
+        Record::check_place(path)?;
+    }
     let summary = measured(args, base);
     let (text, outcome) = match summary {
         Ok(summary) => {
             let verdict = summary.verdict(args.allow_inconclusive);
             println!("{}", summary.markdown);
-            (
-                format!("## Benchmarks\n\n**{verdict}**\n\n{}\n", summary.markdown),
-                Ok((summary.ending, verdict)),
-            )
+            let failed = summary.failed.as_ref().map(|error| format!("```\n{error}\n```\n\n"));
+            let text = format!(
+                "## Benchmarks\n\n**{verdict}**\n\n{}{}\n",
+                failed.unwrap_or_default(),
+                summary.markdown
+            );
+            (text, summary.failed.map_or(Ok((summary.ending, verdict)), Err))
         }
         Err(error) => (format!("## Benchmarks\n\n**FAILED**\n\n```\n{error}\n```\n"), Err(error)),
     };
@@ -94,6 +102,8 @@ struct Summary {
     markdown: String,
     ending: Ending,
     sentences: Vec<String>,
+    /// What erred in this tree. The rest was measured all the same.
+    failed: Option<String>,
 }
 
 fn measured(args: &CiArgs, base: String) -> Result<Summary, String> {
@@ -118,8 +128,6 @@ fn measured(args: &CiArgs, base: String) -> Result<Summary, String> {
     };
     let compared = Compared::of(&builds, &ab)?;
 
-    compared.outcome()?;
-
     let mut parts = vec![format!("base: {}  \nthis: {}", builds.base.source.name, builds.this.source.name)];
     let table = compared.table();
     if !table.is_empty() {
@@ -137,13 +145,15 @@ fn measured(args: &CiArgs, base: String) -> Result<Summary, String> {
         None => sentences.push(format!("Counted: SKIPPED: {}.", count::MISSING)),
     }
     let ending = worst(&endings);
-    Ok(Summary { markdown: parts.join("\n\n"), ending, sentences })
+    let failed = compared.outcome().err();
+    Ok(Summary { markdown: parts.join("\n\n"), ending, sentences, failed })
 }
 
 impl Summary {
     /// One line.
     fn verdict(&self, allow_inconclusive: bool) -> String {
         let word = match self.ending {
+            _ if self.failed.is_some() => "FAILED: workloads erred",
             Ending::Fine => "PASSED",
             Ending::Regression => "FAILED",
             Ending::Noisy if allow_inconclusive => "PASSED, although inconclusive",

@@ -13,13 +13,12 @@ use super::{
         stretch, tone,
     },
     args::Measuring,
-    build::Build,
     catalogue::Catalogue,
     judge::Limits,
+    run::built,
     table::{Cell, Table, Tone, painted},
     units,
 };
-use crate::data;
 
 /// The arguments of `bench selftest`.
 #[derive(Args)]
@@ -68,8 +67,7 @@ const PLANTED: [Planted; 8] = [
 ];
 
 pub(crate) fn run(args: &SelftestArgs) -> Result<Ending, String> {
-    let build = Build::of(&data::root(), &data::target_dir())?;
-    let catalogue = Catalogue::of(&build.bench)?;
+    let (build, catalogue, _programs) = built()?;
     let measuring = Measuring { span: Some(args.span), dir: args.dir.clone(), ..Measuring::default() };
     let (_scratch, sampler) = measuring.sampler()?;
     let plan = Plan::new(PAIRS.0, PAIRS.1, TIME_MAX);

@@ -234,7 +234,8 @@ impl Judged {
         let (said, tone) = match self.verdict {
             Verdict::Regression => ("REGRESSION".to_owned(), Tone::Bad),
             Verdict::Noisy => (format!("noisy, n={}", self.values), Tone::Warning),
-            Verdict::Fine if median < 0.0 && median.abs() >= self.limit / 2.0 && high < 0.0 => {
+            // As sure of it as of a regression.
+            Verdict::Fine if median < -self.limit && high < -self.limit / 2.0 => {
                 ("better".to_owned(), Tone::Good)
             }
             Verdict::Fine => ("fine".to_owned(), Tone::Plain),

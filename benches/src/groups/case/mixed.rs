@@ -32,7 +32,7 @@ fn run(context: &Context) -> Outcome<Sample> {
     let load = OpenLoop {
         writers: context.settings.get("run.writers", WRITERS)?,
         rate: context.settings.get("run.rate", WRITE_RATE)?,
-        rows: context.settings.get("run.batch", WRITE_ROWS)?,
+        rows: context.settings.count("run.batch", WRITE_ROWS)?,
         stage: Stage::Applied,
     };
     let sink = standpipe_sink::Settings { flush_after: Duration::from_millis(20), ..Default::default() };

@@ -24,7 +24,7 @@ pub(super) fn workloads() -> Vec<Workload> {
 
 fn run(context: &Context, writers: u64) -> Outcome<Sample> {
     let writers = context.settings.get("run.writers", writers)?;
-    let batch = context.settings.get("run.batch", WRITE_ROWS)?;
+    let batch = context.settings.count("run.batch", WRITE_ROWS)?;
     let tenants = context.settings.get("run.tenants", TENANTS)?.max(1);
     let lanes = settings::lanes(&context.settings, LANES)?;
     let pipeline =

@@ -12,6 +12,7 @@ mod tree;
 use std::{fs, path::PathBuf, time::Duration};
 
 use clap::Args;
+use standpipe_harness::Scale;
 
 pub(crate) use builds::{Builds, Built};
 pub(crate) use compared::Compared;
@@ -22,8 +23,10 @@ use super::{
     args::Measuring,
     home,
     judge::Limits,
+    run::built,
     table::{Tone, painted},
 };
+use crate::Outcome;
 
 /// The arguments of `bench ab`.
 #[derive(Args, Debug)]
@@ -79,6 +82,7 @@ impl Default for Pairs {
 }
 
 pub(crate) fn run(args: &AbArgs) -> Result<Ending, String> {
+    args.check()?;
     let builds = Builds::of(&args.revision)?;
     let compared = Compared::of(&builds, args)?;
     let table = compared.table();
@@ -93,6 +97,26 @@ pub(crate) fn run(args: &AbArgs) -> Result<Ending, String> {
     compared.outcome()?;
     println!("{}", painted(&compared.sentence(), tone(compared.ending())));
     Ok(compared.ending())
+}
+
+impl AbArgs {
+    /// Refuses what could not be measured, before a quarter of an hour goes into building.
+    ///
+    /// # Errors
+    /// `--once`, or a group or a setting that this tree's workloads do not have.
+    pub(crate) fn check(&self) -> Outcome {
+        if self.measuring.once {
+            return Err("--once measures nothing that could be compared".to_owned());
+        }
+        if self.measuring.group.is_empty() && self.measuring.set.is_empty() && self.set_base.is_empty() {
+            return Ok(());
+        }
+        // This tree is built in place, where the next `run` finds it; the base is what takes long.
+        let (_, catalogue, _programs) = built()?;
+        catalogue.check_settings(&self.measuring.set)?;
+        catalogue.check_settings(&self.set_base)?;
+        catalogue.select(&self.measuring.group, self.measuring.scale() == Scale::Quick).map(drop)
+    }
 }
 
 /// A path for the index through which a snapshot is written.

@@ -46,7 +46,11 @@ pub(crate) struct Duel {
     pub(crate) foreign_cores: Vec<f64>,
     /// The side that gave no figures, and why; it is not measured further.
     pub(crate) failed: Option<(Side, String)>,
+    base_failures: usize,
 }
+
+/// A base that fails as often is not measured further.
+const BASE_FAILURES_MOST: usize = 3;
 
 /// Who takes the samples, and knows the time.
 pub(crate) trait Taker {
@@ -92,6 +96,7 @@ impl Duel {
             pairs: 0,
             foreign_cores: Vec::new(),
             failed: None,
+            base_failures: 0,
         }
     }
 
@@ -119,8 +124,11 @@ impl Duel {
                 Ok(sample) => samples[side as usize] = Some(sample),
                 Err(error) => {
                     interrupt::check()?;
+                    // A base that fails is not this tree's fault, and once is not always.
+                    self.base_failures += usize::from(side == Side::Base);
+                    let counts = side == Side::This || self.base_failures == BASE_FAILURES_MOST;
                     // What fails on both sides is this tree's fault too.
-                    if self.failed.is_none() || side == Side::This {
+                    if counts && (self.failed.is_none() || side == Side::This) {
                         self.failed = Some((side, error));
                     }
                 }
@@ -338,6 +346,16 @@ mod tests {
         assert_eq!(duels.iter().map(|duel| duel.pairs).collect::<Vec<_>>(), [3, 6]);
         let values = |measured: &Measured| measured.figures[0].values.len();
         assert_eq!((values(&duels[0].base), values(&duels[0].this)), (3, 3), "both or none");
+
+        let base_fails =
+            |times: usize| {
+                let (duels, ..) = pairs_of(1, Duration::ZERO, move |_, side, index| {
+                    if side == Side::Base && index < times { -1.0 } else { 100.0 }
+                });
+                (duels[0].failed.is_some(), duels[0].pairs)
+            };
+        assert_eq!(base_fails(2), (false, 6), "the base may fail twice");
+        assert_eq!(base_fails(3), (true, 0));
 
         let (duels, ..) = pairs_of(1, Duration::ZERO, |_, _, _| -1.0);
         assert!(matches!(duels[0].failed, Some((Side::This, _))), "on both sides: {:?}", duels[0].failed);

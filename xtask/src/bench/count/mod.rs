@@ -10,13 +10,13 @@ use self::callgrind::Callgrind;
 use super::{
     Ending,
     ab::{Builds, tone},
-    build::Build,
     home, interrupt, judge,
+    run::built,
     scratch::Scratch,
     table::{Cell, Table, Tone, painted},
     units,
 };
-use crate::{data, stage};
+use crate::stage;
 
 /// The arguments of `bench count`.
 #[derive(Args)]
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &CountArgs) -> Result<Ending, String> {
         return if args.require { Err(MISSING.to_owned()) } else { Ok(skipped()) };
     }
     let Some(revision) = &args.revision else {
-        let build = Build::of(&data::root(), &data::target_dir())?;
+        let (build, _, _programs) = built()?;
         for side in counts(&[&build.hot], args.repeat)? {
             println!("{}", shown(&side.counts, args.repeat).shown());
             side.all()?;

@@ -15,7 +15,7 @@ use std::{fs, path::PathBuf};
 use clap::Args;
 
 use self::data::Data;
-use super::home;
+use super::{home, run::shown};
 use crate::data::root;
 
 /// The arguments of `bench report`.
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &ReportArgs) -> crate::Outcome {
     for missing in data.missing() {
         eprintln!("{missing}");
     }
-    println!("{}", output.display());
+    println!("{}", shown(&output));
     Ok(())
 }
 
