@@ -5,8 +5,8 @@ use standpipe_log::{LogError, LogId, Lsn, Storage};
 use crate::{
     cursor::Fault,
     recovery::{Tail, judge_tail},
-    scan::{Found, Scan, links, scan, survey},
-    segment::{Header, HeaderFault, VERSION},
+    scan::{Found, Scan, links, scan, survey, take_ready},
+    segment::{Header, HeaderFault, Seal},
 };
 
 /// How often a log that is truncated meanwhile is looked at anew.
@@ -126,7 +126,8 @@ pub fn inspect<S: Storage>(storage: &S) -> Result<Inspection, LogError> {
 }
 
 fn look<S: Storage>(storage: &S) -> Result<Inspection, LogError> {
-    let found = survey(storage)?;
+    let mut found = survey(storage)?;
+    let ready = take_ready(&mut found);
     let links = links(&found);
     let mut out = Inspection::default();
     for (at, (segment, link)) in found.iter().zip(&links).enumerate() {
@@ -134,14 +135,24 @@ fn look<S: Storage>(storage: &S) -> Result<Inspection, LogError> {
             match fault {
                 HeaderFault::Unsupported(_) => return Err(segment.damage(fault.clone())),
                 HeaderFault::Damaged(what) => {
-                    let base = segment.header.as_ref().map_or(Lsn::FIRST, |header| header.base);
-                    out.damage.push(damage(segment, 0, base, what));
+                    out.damage.push(damage(segment, 0, segment.base(), what));
                 }
             }
         }
         if let Ok(header) = &segment.header {
-            let next = found.get(at + 1).and_then(|next| next.header.as_ref().ok());
-            out.take(storage, segment, header, next, at + 1 == found.len())?;
+            let next = found.get(at + 1).filter(|next| {
+                next.header.as_ref().is_ok_and(|next| next.predecessor == Some(header.named()))
+            });
+            let seal = next.and_then(Found::link);
+            out.take(storage, segment, header, seal, at + 1 == found.len())?;
+        }
+    }
+    if let Some(ready) = ready.filter(|_| out.tail != TailReport::Closed) {
+        match ready.check_ready(storage) {
+            Err(LogError::Corrupt { segment, offset, lsn, what }) => {
+                out.damage.push(Damage { segment, offset, lsn, what });
+            }
+            other => other?,
         }
     }
     Ok(out)
@@ -161,10 +172,9 @@ impl Inspection {
         storage: &S,
         segment: &Found,
         header: &Header,
-        next: Option<&Header>,
+        named: Option<Seal>,
         is_last: bool,
     ) -> Result<(), LogError> {
-        let named = next.and_then(|next| next.predecessor).filter(|named| named.sequence == header.sequence);
         let limit = named.map_or(segment.limit(header), |named| named.end);
         let file = segment.open(storage)?;
         let scan = scan(&file, header, limit).map_err(|error| segment.unreadable(error))?;
@@ -177,13 +187,13 @@ impl Inspection {
         self.segments.push(SegmentReport {
             name: segment.name.clone(),
             sequence: segment.sequence,
-            version: VERSION,
-            base: header.base,
+            version: header.version,
+            base: segment.base(),
             end: scan.cursor.lsn,
             frames: scan.frames,
             records: scan.records,
             used_bytes: scan.cursor.offset,
-            allocated_bytes: header.length,
+            allocated_bytes: segment.file_bytes,
             proven_bytes: named.map_or(scan.proven, |named| named.end),
             is_sealed: named.is_some(),
         });

@@ -3,23 +3,31 @@
 
 mod birth;
 mod bytes;
-mod committer;
+mod compress;
 mod crowd;
 mod cursor;
 mod dir;
 mod extent;
 mod frame;
+mod group;
 mod inspect;
 mod lock;
+mod meter;
+mod names;
 mod open;
+mod pen;
 mod queue;
 mod reader;
 mod record;
 mod recovery;
+mod remainder;
+mod retention;
 mod scan;
 mod segment;
+mod service;
 mod settings;
 mod shared;
+mod supply;
 mod ticket;
 mod wal;
 
@@ -27,7 +35,8 @@ pub use dir::{Dir, DirFile, DirLock};
 pub use inspect::{Damage, Inspection, SegmentReport, TailReport, Verification, inspect, verify};
 pub use open::{Recovery, TornTail};
 pub use reader::WalReader;
-pub use settings::{Durability, Entropy, Settings};
+pub use retention::{Hold, HoldReport};
+pub use settings::{Compression, Durability, Entropy, Settings};
 pub use ticket::WalTicket;
 pub use wal::Wal;
 

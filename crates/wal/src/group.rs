@@ -1,0 +1,280 @@
+use std::{
+    sync::{
+        Mutex, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    },
+    task::Waker,
+};
+
+use rustix::thread::futex;
+use standpipe_log::LogError;
+
+use crate::lock::lock;
+
+pub(crate) const NO_SLOT: usize = usize::MAX;
+
+/// How far a frame has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub(crate) enum Stage {
+    /// In memory.
+    Queued = 0,
+    /// It survives the process.
+    Written = 1,
+    /// It survives power loss.
+    Synced = 2,
+    /// It is not known to.
+    Failed = 3,
+}
+
+const STAGE: u32 = 3;
+/// Above the stage, what makes everyone who is about to sleep look again.
+const CALL: u32 = 4;
+
+/// Who writes and syncs.
+pub(crate) trait Lead: Send + Sync {
+    /// Writes and syncs what is queued, unless someone is at it; whether it was done.
+    fn lead(&self) -> bool;
+
+    /// Has the log's thread do it.
+    fn demand(&self);
+}
+
+/// Those who wait for one frame.
+pub(crate) struct Group {
+    /// A [`Stage`], and calls. Threads sleep on it.
+    word: AtomicU32,
+    error: OnceLock<LogError>,
+    /// Threads that sleep, or are about to.
+    sleepers: AtomicU32,
+    is_demanded: AtomicBool,
+    wakers: Mutex<Vec<Option<(Stage, Waker)>>>,
+    lead: Weak<dyn Lead>,
+}
+
+impl Group {
+    pub(crate) fn new(lead: Weak<dyn Lead>) -> Self {
+        Group {
+            word: AtomicU32::new(0),
+            error: OnceLock::new(),
+            sleepers: AtomicU32::new(0),
+            is_demanded: AtomicBool::new(false),
+            wakers: Mutex::default(),
+            lead,
+        }
+    }
+
+    /// Tells everyone who waited for this much, now and later. A stage is never taken back.
+    pub(crate) fn reach(&self, stage: Stage) {
+        let word = self.word.fetch_update(SeqCst, SeqCst, |word| {
+            (word & STAGE < stage as u32).then(|| (word & !STAGE).wrapping_add(CALL) | stage as u32)
+        });
+        if word.is_err() {
+            return;
+        }
+        self.wake(u32::MAX / 2);
+        let mut wakers = lock(&self.wakers);
+        // Under the lock so that the list keeps its memory: whoever is woken looks at the stage first and needs no lock.
+        for slot in wakers.iter_mut() {
+            if let Some((_, waker)) = slot.take_if(|(needed, _)| *needed <= stage) {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Tells everyone that it is not known whether the frame is durable.
+    pub(crate) fn fail(&self, error: LogError) {
+        if self.stage() < Stage::Synced as u32 {
+            // Only the first error counts.
+            let _ = self.error.set(error);
+            self.reach(Stage::Failed);
+        }
+    }
+
+    /// Makes the group ready for another frame. Call only when no ticket is left.
+    pub(crate) fn renew(&mut self) {
+        *self.word.get_mut() = 0;
+        self.error = OnceLock::new();
+        *self.is_demanded.get_mut() = false;
+        self.wakers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Whether a thread waits.
+    pub(crate) fn has_sleepers(&self) -> bool {
+        self.sleepers.load(SeqCst) > 0
+    }
+
+    /// Has one of the threads that wait look whether it should lead.
+    pub(crate) fn call(&self) {
+        self.word.fetch_add(CALL, SeqCst);
+        self.wake(1);
+    }
+
+    fn wake(&self, count: u32) {
+        if self.has_sleepers() {
+            // It fails for no reason that leaves anyone asleep.
+            let _ = futex::wake(&self.word, futex::Flags::PRIVATE, count);
+        }
+    }
+
+    /// Has the log's thread see to the frame, unless it is told already or there is nothing to do.
+    pub(crate) fn demand(&self) {
+        if self.stage() == Stage::Queued as u32
+            && !self.is_demanded.swap(true, SeqCst)
+            && let Some(lead) = self.lead.upgrade()
+        {
+            lead.demand();
+        }
+    }
+
+    pub(crate) fn poll(
+        &self,
+        needed: Stage,
+        waker: &Waker,
+        slot: &mut usize,
+    ) -> Option<Result<(), LogError>> {
+        if let Some(outcome) = self.outcome(self.stage(), needed) {
+            return Some(outcome);
+        }
+        {
+            let mut wakers = lock(&self.wakers);
+            if let Some(outcome) = self.outcome(self.stage(), needed) {
+                return Some(outcome);
+            }
+            match wakers.get_mut(*slot) {
+                Some(known) => match known {
+                    Some((_, known)) => known.clone_from(waker),
+                    none => *none = Some((needed, waker.clone())),
+                },
+                None => {
+                    *slot = wakers.len();
+                    wakers.push(Some((needed, waker.clone())));
+                }
+            }
+        }
+        self.demand();
+        None
+    }
+
+    /// Sleeps until the frame has come so far, or leads.
+    pub(crate) fn wait(&self, needed: Stage) -> Result<(), LogError> {
+        if let Some(outcome) = self.outcome(self.stage(), needed) {
+            return outcome;
+        }
+        self.sleepers.fetch_add(1, SeqCst);
+        let outcome = loop {
+            // Read before anyone is asked to lead: who leads now looks for sleepers when it is done, and calls.
+            let word = self.word.load(SeqCst);
+            if let Some(outcome) = self.outcome(word & STAGE, needed) {
+                break outcome;
+            }
+            let led = self.lead.upgrade().is_some_and(|lead| lead.lead());
+            if !led {
+                // Returns at once when the word has changed; any other return only means to look again.
+                let _ = futex::wait(&self.word, futex::Flags::PRIVATE, word, None);
+            }
+        };
+        self.sleepers.fetch_sub(1, SeqCst);
+        outcome
+    }
+
+    fn stage(&self) -> u32 {
+        self.word.load(SeqCst) & STAGE
+    }
+
+    fn outcome(&self, stage: u32, needed: Stage) -> Option<Result<(), LogError>> {
+        if stage == Stage::Failed as u32 {
+            // Set before the stage.
+            return Some(self.error.get().cloned().map_or(Ok(()), Err));
+        }
+        (stage >= needed as u32).then_some(Ok(()))
+    }
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group").field("stage", &self.stage()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::Pin,
+        sync::{Arc, atomic::AtomicUsize},
+        task::{Context, Poll, Wake},
+        thread,
+    };
+
+    use standpipe_log::{Lsn, Ticket};
+
+    use super::*;
+    use crate::ticket::WalTicket;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// Never leads.
+    #[derive(Default)]
+    struct Idle(AtomicUsize);
+
+    impl Lead for Idle {
+        fn lead(&self) -> bool {
+            false
+        }
+
+        fn demand(&self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[test]
+    fn every_waiter_of_a_group_gets_the_outcome() {
+        let idle = Arc::new(Idle::default());
+        let lead: Arc<dyn Lead> = idle.clone();
+        let group = Arc::new(Group::new(Arc::downgrade(&lead)));
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        let mut context = Context::from_waker(&waker);
+        let ticket = |lsn, needed| WalTicket::new(group.clone(), Lsn::new(lsn), needed);
+        let (mut first, mut second) = (ticket(1, Stage::Synced), ticket(2, Stage::Synced));
+        let mut written = ticket(3, Stage::Written);
+        for _ in 0..3 {
+            assert!(Pin::new(&mut first).poll(&mut context).is_pending());
+        }
+        assert!(Pin::new(&mut second).poll(&mut context).is_pending());
+        assert!(Pin::new(&mut written).poll(&mut context).is_pending());
+        assert_eq!(idle.0.load(SeqCst), 1, "one demand for all");
+        let fourth = ticket(4, Stage::Synced);
+        let sleeper = thread::spawn(move || fourth.wait());
+        group.reach(Stage::Written);
+        assert_eq!(count.0.load(SeqCst), 1);
+        assert!(Pin::new(&mut written).poll(&mut context).is_ready());
+        group.reach(Stage::Synced);
+        group.fail(LogError::Closed);
+        assert_eq!(count.0.load(SeqCst), 3, "one wake for each ticket, however often it was polled");
+        assert!(
+            matches!(Pin::new(&mut first).poll(&mut context), Poll::Ready(Ok(lsn)) if lsn == Lsn::new(1))
+        );
+        assert!(
+            matches!(Pin::new(&mut second).poll(&mut context), Poll::Ready(Ok(lsn)) if lsn == Lsn::new(2))
+        );
+        assert_eq!(sleeper.join().unwrap().unwrap(), Lsn::new(4));
+    }
+
+    #[test]
+    fn a_dropped_ticket_has_the_log_see_to_it() {
+        let idle = Arc::new(Idle::default());
+        let lead: Arc<dyn Lead> = idle.clone();
+        let group = Arc::new(Group::new(Arc::downgrade(&lead)));
+        drop(WalTicket::new(group.clone(), Lsn::new(1), Stage::Synced));
+        drop(WalTicket::new(group, Lsn::new(2), Stage::Synced));
+        assert_eq!(idle.0.load(SeqCst), 1);
+    }
+}
