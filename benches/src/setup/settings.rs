@@ -238,15 +238,16 @@ fn parsed<T>(
     }
 }
 
-fn compression(text: &str) -> Option<Compression> {
+fn compression(text: &str) -> Result<Compression, &'static str> {
+    let wanted = "none, lz4 or lz4:SIZE";
     match text.split_once(':') {
-        None if text == "none" => Some(Compression::None),
-        None if text == "lz4" => Some(Compression::lz4()),
+        None if text == "none" => Ok(Compression::None),
+        None if text == "lz4" => Ok(Compression::lz4()),
         Some(("lz4", size)) => {
-            let payload_bytes_min = usize::try_from(standpipe_harness::parse_bytes(size)?).ok()?;
-            Some(Compression::Lz4 { payload_bytes_min })
+            let bytes = standpipe_harness::parse_bytes(size).and_then(|bytes| usize::try_from(bytes).ok());
+            bytes.map(|payload_bytes_min| Compression::Lz4 { payload_bytes_min }).ok_or(wanted)
         }
-        _ => None,
+        _ => Err(wanted),
     }
 }
 
