@@ -1,15 +1,11 @@
 use std::{
-    sync::{
-        Mutex, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
-    },
+    sync::{OnceLock, PoisonError, Weak, atomic::Ordering::SeqCst},
     task::Waker,
 };
 
-use rustix::thread::futex;
 use standpipe_log::LogError;
 
-use crate::lock::lock;
+use crate::word::{AtomicBool, Count, Mutex, Word, fence};
 
 pub(crate) const NO_SLOT: usize = usize::MAX;
 
@@ -40,13 +36,23 @@ pub(crate) trait Lead: Send + Sync {
     fn demand(&self);
 }
 
+/// Who is to write what came while somebody wrote: one of those who wait with a thread of their own. `None`: nobody does,
+/// so it is for the log's thread.
+pub(crate) fn successor<'a>(
+    mut pending: impl Iterator<Item = &'a std::sync::Arc<Group>>,
+) -> Option<std::sync::Arc<Group>> {
+    // With the one in `wait_with`: the pen was given up before this, and whoever is not seen here sees that.
+    fence(SeqCst);
+    pending.find(|group| group.has_sleepers()).cloned()
+}
+
 /// Those who wait for one frame.
 pub(crate) struct Group {
     /// A [`Stage`], and calls. Threads sleep on it.
-    word: AtomicU32,
+    word: Word,
     error: OnceLock<LogError>,
     /// Threads that sleep, or are about to.
-    sleepers: AtomicU32,
+    sleepers: Count,
     is_demanded: AtomicBool,
     wakers: Mutex<Vec<Option<(Stage, Waker)>>>,
     lead: Weak<dyn Lead>,
@@ -55,25 +61,25 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn new(lead: Weak<dyn Lead>) -> Self {
         Group {
-            word: AtomicU32::new(0),
+            word: Word::default(),
             error: OnceLock::new(),
-            sleepers: AtomicU32::new(0),
+            sleepers: Count::new(0),
             is_demanded: AtomicBool::new(false),
-            wakers: Mutex::default(),
+            wakers: Mutex::new(Vec::new()),
             lead,
         }
     }
 
     /// Tells everyone who waited for this much, now and later. A stage is never taken back.
     pub(crate) fn reach(&self, stage: Stage) {
-        let word = self.word.fetch_update(SeqCst, SeqCst, |word| {
+        let comes_further = |word: u32| {
             (word & STAGE < stage as u32).then(|| (word & !STAGE).wrapping_add(CALL) | stage as u32)
-        });
-        if word.is_err() {
+        };
+        if !self.word.update(comes_further) {
             return;
         }
         self.wake(u32::MAX / 2);
-        let mut wakers = lock(&self.wakers);
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         // Under the lock so that the list keeps its memory: whoever is woken looks at the stage first and needs no lock.
         for slot in wakers.iter_mut() {
             if let Some((_, waker)) = slot.take_if(|(needed, _)| *needed <= stage) {
@@ -93,10 +99,10 @@ impl Group {
 
     /// Makes the group ready for another frame. Call only when no ticket is left.
     pub(crate) fn renew(&mut self) {
-        *self.word.get_mut() = 0;
+        self.word.reset();
         self.error = OnceLock::new();
-        *self.is_demanded.get_mut() = false;
-        self.wakers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        self.is_demanded.store(false, SeqCst);
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Whether a thread waits.
@@ -106,14 +112,13 @@ impl Group {
 
     /// Has one of the threads that wait look whether it should lead.
     pub(crate) fn call(&self) {
-        self.word.fetch_add(CALL, SeqCst);
+        self.word.add(CALL);
         self.wake(1);
     }
 
     fn wake(&self, count: u32) {
         if self.has_sleepers() {
-            // It fails for no reason that leaves anyone asleep.
-            let _ = futex::wake(&self.word, futex::Flags::PRIVATE, count);
+            self.word.wake(count);
         }
     }
 
@@ -137,7 +142,7 @@ impl Group {
             return Some(outcome);
         }
         {
-            let mut wakers = lock(&self.wakers);
+            let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(outcome) = self.outcome(self.stage(), needed) {
                 return Some(outcome);
             }
@@ -158,20 +163,23 @@ impl Group {
 
     /// Sleeps until the frame has come so far, or leads.
     pub(crate) fn wait(&self, needed: Stage) -> Result<(), LogError> {
+        self.wait_with(needed, || self.lead.upgrade().is_some_and(|lead| lead.lead()))
+    }
+
+    fn wait_with(&self, needed: Stage, lead: impl Fn() -> bool) -> Result<(), LogError> {
         if let Some(outcome) = self.outcome(self.stage(), needed) {
             return outcome;
         }
         self.sleepers.fetch_add(1, SeqCst);
+        fence(SeqCst);
         let outcome = loop {
             // Read before anyone is asked to lead: who leads now looks for sleepers when it is done, and calls.
-            let word = self.word.load(SeqCst);
+            let word = self.word.load();
             if let Some(outcome) = self.outcome(word & STAGE, needed) {
                 break outcome;
             }
-            let led = self.lead.upgrade().is_some_and(|lead| lead.lead());
-            if !led {
-                // Returns at once when the word has changed; any other return only means to look again.
-                let _ = futex::wait(&self.word, futex::Flags::PRIVATE, word, None);
+            if !lead() {
+                self.word.sleep(word);
             }
         };
         self.sleepers.fetch_sub(1, SeqCst);
@@ -179,7 +187,7 @@ impl Group {
     }
 
     fn stage(&self) -> u32 {
-        self.word.load(SeqCst) & STAGE
+        self.word.load() & STAGE
     }
 
     fn outcome(&self, stage: u32, needed: Stage) -> Option<Result<(), LogError>> {
@@ -197,7 +205,7 @@ impl std::fmt::Debug for Group {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::{
         pin::Pin,
@@ -276,5 +284,109 @@ mod tests {
         drop(WalTicket::new(group.clone(), Lsn::new(1), Stage::Synced));
         drop(WalTicket::new(group, Lsn::new(2), Stage::Synced));
         assert_eq!(idle.0.load(SeqCst), 1);
+    }
+}
+
+/// The protocol by which threads lead in turn, in every order that there is: nobody sleeps for ever, and whoever
+/// returns was served. `RUSTFLAGS="--cfg loom" cargo test -p standpipe-wal --release --lib loom`
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use std::sync::Weak as StdWeak;
+
+    use loom::{sync::Arc as LoomArc, thread};
+
+    use super::*;
+
+    /// A log without a disk.
+    struct Toy {
+        pen: Mutex<()>,
+        queue: Mutex<Vec<std::sync::Arc<Group>>>,
+        demanded: AtomicBool,
+        rounds: Count,
+    }
+
+    impl Toy {
+        fn append(&self) -> std::sync::Arc<Group> {
+            let mut queue = self.queue.lock().unwrap();
+            // One group for all who come before it is taken, as in the log.
+            if queue.is_empty() {
+                let lead: StdWeak<Toy> = StdWeak::new();
+                queue.push(std::sync::Arc::new(Group::new(lead)));
+            }
+            queue[0].clone()
+        }
+
+        /// As the log's own.
+        fn lead(&self) -> bool {
+            let Ok(pen) = self.pen.try_lock() else { return false };
+            let taken = std::mem::take(&mut *self.queue.lock().unwrap());
+            thread::yield_now();
+            self.rounds.fetch_add(1, SeqCst);
+            for group in &taken {
+                group.reach(Stage::Synced);
+            }
+            drop(pen);
+            let queue = self.queue.lock().unwrap();
+            if queue.is_empty() {
+                return true;
+            }
+            match successor(queue.iter()) {
+                Some(group) => {
+                    drop(queue);
+                    group.call();
+                }
+                None => self.demanded.store(true, SeqCst),
+            }
+            true
+        }
+    }
+
+    impl Lead for Toy {
+        fn lead(&self) -> bool {
+            self.lead()
+        }
+        fn demand(&self) {
+            self.demanded.store(true, SeqCst);
+        }
+    }
+
+    /// Every order, with at most so many threads stopped in the middle.
+    fn writers(count: usize, preemptions_max: Option<usize>) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = preemptions_max;
+        model.check(move || {
+            let toy = LoomArc::new(Toy {
+                pen: Mutex::new(()),
+                queue: Mutex::new(Vec::new()),
+                demanded: AtomicBool::new(false),
+                rounds: Count::new(0),
+            });
+            let threads: Vec<_> = (0..count)
+                .map(|_| {
+                    let toy = toy.clone();
+                    thread::spawn(move || {
+                        let group = toy.append();
+                        group.wait_with(Stage::Synced, || toy.lead()).unwrap();
+                        assert_eq!(group.stage(), Stage::Synced as u32);
+                    })
+                })
+                .collect();
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            assert!(toy.queue.lock().unwrap().is_empty());
+            let rounds = toy.rounds.load(SeqCst);
+            assert!(rounds >= 1, "someone led");
+        });
+    }
+
+    #[test]
+    fn loom_two_writers_lead_in_turn() {
+        writers(2, None);
+    }
+
+    #[test]
+    fn loom_three_writers_lead_in_turn() {
+        writers(3, Some(2));
     }
 }

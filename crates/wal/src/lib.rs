@@ -30,6 +30,7 @@ mod shared;
 mod supply;
 mod ticket;
 mod wal;
+mod word;
 
 pub use dir::{Dir, DirFile, DirLock};
 pub use inspect::{Damage, Inspection, SegmentReport, TailReport, Verification, inspect, verify};

@@ -8,7 +8,7 @@ use standpipe_log::{LogError, LogId, Storage};
 use crate::{
     birth::Pins,
     extent::Extent,
-    group::Lead,
+    group::{Lead, successor},
     lock::lock,
     names::Names,
     pen::Pen,
@@ -21,7 +21,7 @@ use crate::{
 /// What the callers, the log's threads and the readers of one log have in common.
 ///
 /// Locks, in the order in which one is taken while another is held: pen, queue. No lock but the pen is held while
-/// something is written or synced, and nobody waits for the pen but the log's thread.
+/// something is written or synced, and nobody waits for the pen but the log's thread and whoever asks for a sync.
 #[derive(Debug)]
 pub(crate) struct Shared<S: Storage> {
     pub(crate) storage: S,
@@ -63,13 +63,12 @@ impl<S: Storage> Shared<S> {
     }
 
     /// Whoever has just written gives the pen on, when something came meanwhile: to a thread that waits for it, or to the log's own.
-    fn pass_on(&self) {
+    pub(crate) fn pass_on(&self) {
         let mut queue = lock(&self.queue);
         if queue.pending.is_empty() {
             return;
         }
-        let sleeper = queue.pending.iter().find(|pending| pending.group.has_sleepers());
-        if let Some(group) = sleeper.map(|pending| pending.group.clone()) {
+        if let Some(group) = successor(queue.pending.iter().map(|pending| &pending.group)) {
             drop(queue);
             group.call();
         } else {

@@ -148,6 +148,27 @@ impl<S: Storage> Wal<S> {
         Ok(WalTicket::new(group, lsn, stage(durability)))
     }
 
+    /// Makes everything appended so far durable, whatever it was appended as. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError::Poisoned`], [`LogError::Closed`].
+    pub fn sync(&self) -> Result<(), LogError> {
+        let shared = &*self.shared;
+        lock(&shared.queue).check()?;
+        {
+            let mut pen = lock(&shared.pen);
+            shared.with_pen(&mut pen, |pen| {
+                pen.round(shared)?;
+                pen.sync(shared)
+            });
+        }
+        shared.pass_on();
+        match &lock(&shared.queue).standing {
+            Standing::Poisoned(error) => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps everything at and above `lsn`, whatever is truncated, until the hold is moved or dropped. The name is for
     /// [`holds`](Wal::holds).
     pub fn hold(&self, name: impl Into<String>, lsn: Lsn) -> Hold {
