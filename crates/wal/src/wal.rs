@@ -32,7 +32,7 @@ use crate::{
 ///
 /// Dropping the log closes it: everything appended is written and synced first, and the drop blocks for that long.
 pub struct Wal<S: Storage = Dir> {
-    shared: Arc<Shared<S>>,
+    pub(crate) shared: Arc<Shared<S>>,
     recovery: Recovery,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
