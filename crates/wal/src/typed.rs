@@ -11,7 +11,7 @@ thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A log of values of one type, on any [`Log`]. Clones share the log.
+/// A log and a codec: values of one type, on any [`Log`]. Clones share both.
 ///
 /// A value is encoded on the thread that appends it, into a buffer that the thread keeps: in steady state an append
 /// allocates nothing beyond what the codec does.
@@ -42,14 +42,14 @@ thread_local! {
 /// ```
 pub struct Typed<T, C, L> {
     log: Arc<L>,
-    codec: C,
+    codec: Arc<C>,
     value: PhantomData<fn(&T) -> T>,
 }
 
 impl<T, C: Codec<T>, L: Log> Typed<T, C, L> {
     /// Values of type `T` on a log, in this codec's bytes. The log is also usable as it is.
     pub fn new(log: Arc<L>, codec: C) -> Self {
-        Typed { log, codec, value: PhantomData }
+        Typed { log, codec: Arc::new(codec), value: PhantomData }
     }
 
     /// The log.
@@ -99,15 +99,12 @@ impl<T, C: Codec<T>, L: Log> Typed<T, C, L> {
     ///
     /// # Errors
     /// As [`Log::follow`].
-    pub fn follow(&self, from: Lsn) -> Result<TypedReader<T, C, L::Reader>, TypedError>
-    where
-        C: Clone,
-    {
+    pub fn follow(&self, from: Lsn) -> Result<TypedReader<T, C, L::Reader>, TypedError> {
         Ok(TypedReader { reader: self.log.follow(from)?, codec: self.codec.clone(), value: PhantomData })
     }
 }
 
-impl<T, C: Clone, L> Clone for Typed<T, C, L> {
+impl<T, C, L> Clone for Typed<T, C, L> {
     fn clone(&self) -> Self {
         Typed { log: self.log.clone(), codec: self.codec.clone(), value: PhantomData }
     }
@@ -122,7 +119,7 @@ impl<T, C, L: fmt::Debug> fmt::Debug for Typed<T, C, L> {
 /// Follows a [`Typed`] log.
 pub struct TypedReader<T, C, R> {
     reader: R,
-    codec: C,
+    codec: Arc<C>,
     value: PhantomData<fn(&T) -> T>,
 }
 

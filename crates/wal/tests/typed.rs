@@ -10,7 +10,6 @@ use standpipe_testkit::{MemStorage, VecLog, VecStore};
 use standpipe_wal::{Codec, CodecError, Log, LogError, Lsn, Ticket, Typed, TypedError};
 
 /// Text without the letter that no one may write.
-#[derive(Clone)]
 struct Text;
 
 impl Codec<String> for Text {

@@ -15,7 +15,7 @@ use crate::{record::Item, shared::Shared};
 const BLOCK_BYTES: usize = 256 << 10;
 const BLOCK_BYTES_MIN: usize = 4 << 10;
 /// Logs of fewer blocks are read by one thread.
-const BLOCKS_FOR_THREADS: u64 = 4;
+const BLOCKS_FOR_THREADS: u64 = 16;
 
 /// A replay that has not begun: say how, then what to do with the records.
 ///
@@ -68,7 +68,7 @@ impl<'a, S: Storage> Replay<'a, S> {
     }
 
     /// How many threads to use; 0 for as many as the machine has cores. With 1, the default, all is done on the
-    /// caller's. With more, frames of a log above 1 MiB are checked on all of them, and [`by_key`](Replay::by_key)
+    /// caller's. With more, frames of a log above 4 MiB (16 blocks) are checked on all of them, and [`by_key`](Replay::by_key)
     /// applies on as many again: of the two kinds, those that have nothing to do sleep.
     pub fn workers(mut self, threads: usize) -> Self {
         self.workers = match threads {
