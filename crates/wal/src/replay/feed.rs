@@ -40,6 +40,12 @@ impl<'a, S: Storage> Feed<'a, S> {
         Feed { ring, tour: Tour::new(shared, entry), block: Block::default(), at: 0, block_bytes }
     }
 
+    /// Whether a ring is still believed.
+    #[cfg(test)]
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.ring.is_some()
+    }
+
     /// The next frame; `None` at the end of the log.
     pub(crate) fn frame(&mut self) -> Result<Option<Frame<'_>>, LogError> {
         while self.at == self.block.frames.len() {

@@ -11,6 +11,8 @@ mod progress;
 mod recovering;
 mod ring;
 mod run;
+#[cfg(test)]
+mod tests;
 mod tour;
 mod transactions;
 mod yard;

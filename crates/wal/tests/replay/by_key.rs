@@ -116,6 +116,41 @@ fn the_lowest_record_that_fails_is_the_one_that_is_told() {
 }
 
 #[test]
+fn of_two_that_fail_at_once_the_lower_one_is_told() {
+    let disk = MemStorage::new();
+    fill(&open(&disk).unwrap(), 0..20, 100);
+    let recovering = recover(&disk);
+    let threads: Mutex<BTreeMap<u64, std::thread::ThreadId>> = Mutex::default();
+    let note = |entry: &Entry<'_>| {
+        threads.lock().unwrap().insert(entry.lsn.number(), std::thread::current().id());
+        Ok::<(), &str>(())
+    };
+    let replay = || recovering.replay(Lsn::FIRST).workers(2);
+    replay().by_key(|entry| Some(entry.lsn.number().into()), note).unwrap();
+    let threads = threads.into_inner().unwrap();
+    let other = (2..=20).find(|lsn| threads[lsn] != threads[&1]).unwrap();
+    for round in 0..200_u64 {
+        let both = std::sync::Barrier::new(2);
+        let ended = replay().by_key(
+            |entry| Some(entry.lsn.number().into()),
+            |entry| {
+                let lsn = entry.lsn.number();
+                if lsn != 1 && lsn != other {
+                    return Ok(());
+                }
+                both.wait();
+                // Now the one, now the other is the first to fail.
+                if (round % 2 == 0) == (lsn == 1) {
+                    (0..50).for_each(|_| std::thread::yield_now());
+                }
+                Err(lsn)
+            },
+        );
+        assert!(matches!(ended, Err(ReplayError::Apply { lsn: Lsn::FIRST, error: 1 })), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_panic_of_a_worker_comes_to_the_caller_and_nothing_hangs() {
     let (disk, records) = random_log(51, 150_000);
     let recovering = recover(&disk);
