@@ -1,4 +1,4 @@
-use std::io;
+use std::{io, ops::Range};
 
 use standpipe_log::{File, FileExt, Lsn};
 
@@ -31,6 +31,15 @@ pub(crate) struct Cursor {
     /// The payload of the last frame, when it was compressed.
     raw: Vec<u8>,
     is_raw: bool,
+}
+
+/// Where a cursor stands: what it must know to go on from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) incarnation: u64,
+    pub(crate) offset: u64,
+    pub(crate) chain: u32,
+    pub(crate) lsn: Lsn,
 }
 
 /// What lies at the cursor.
@@ -85,6 +94,24 @@ impl Cursor {
     /// Reads no further ahead than a page: for the first frame of a segment.
     pub(crate) fn narrow(self) -> Self {
         Cursor { ahead: 4096, ..self }
+    }
+
+    /// In the midst of a segment, with what was read of it from there on already.
+    pub(crate) fn within(at: Standing, read: Vec<u8>) -> Self {
+        let Standing { incarnation, offset, chain, lsn } = at;
+        let seed = segment::seed(incarnation);
+        Cursor { seed, chain, offset, lsn, buffer: read, buffer_at: offset, ..Cursor::new(incarnation, lsn) }
+    }
+
+    /// What was read, at the places that [`place_as_read`](Cursor::place_as_read) said.
+    pub(crate) fn into_read(self) -> Vec<u8> {
+        self.buffer
+    }
+
+    /// Where the payload of the frame that the last step found lies in what was read; `None` where it is not there
+    /// as it was written.
+    pub(crate) fn place_as_read(&self) -> Option<Range<usize>> {
+        self.is_raw.then_some(self.frame.0..self.frame.1)
     }
 
     /// Reads the next frame, and nothing at or beyond `limit`.
@@ -195,5 +222,54 @@ impl Cursor {
         self.buffer.truncate(read);
         self.buffer_at = self.offset;
         Ok(read >= bytes)
+    }
+}
+
+/// Whole frames in bytes that were read, found by their headers alone: nothing is checked, and no length is believed
+/// beyond the limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outline {
+    /// Where the first one starts.
+    from: u64,
+    /// Where the last one ends.
+    pub(crate) end: u64,
+    /// Its checksum, as it says.
+    pub(crate) chain: u32,
+    /// The number of the first one, as it says.
+    pub(crate) first: Option<Lsn>,
+}
+
+/// What follows the last whole frame of an [`Outline`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Nothing that was read, or a part of a header, or nothing that could be a frame.
+    Nothing,
+    /// A frame that is whole when this many bytes were read in all.
+    Wants(usize),
+}
+
+impl Outline {
+    pub(crate) fn new(from: u64, chain: u32) -> Self {
+        Outline { from, end: from, chain, first: None }
+    }
+
+    /// Goes on over what was read from the first frame's start on.
+    pub(crate) fn follow(&mut self, read: &[u8], limit: u64) -> Rest {
+        while self.end < limit {
+            let at = (self.end - self.from) as usize;
+            let Some(header) = read.get(at..).and_then(frame::Header::read) else { break };
+            if u64::from(header.payload_bytes) > frame::PAYLOAD_BYTES_MAX || header.bytes() > limit - self.end
+            {
+                break;
+            }
+            let wanted = at + header.bytes() as usize;
+            if wanted > read.len() {
+                return Rest::Wants(wanted);
+            }
+            self.first.get_or_insert(header.base);
+            self.chain = header.checksum;
+            self.end = header.next(self.end);
+        }
+        Rest::Nothing
     }
 }

@@ -3,6 +3,7 @@
 
 mod birth;
 mod bytes;
+mod codec;
 mod compress;
 mod crowd;
 mod cursor;
@@ -21,6 +22,7 @@ mod reader;
 mod record;
 mod recovery;
 mod remainder;
+mod replay;
 mod retention;
 mod scan;
 mod segment;
@@ -29,16 +31,24 @@ mod settings;
 mod shared;
 mod supply;
 mod ticket;
+mod typed;
 mod wal;
 mod word;
 
+#[cfg(feature = "bincode")]
+pub use codec::Bincode;
+pub use codec::{Codec, CodecError};
 pub use dir::{Dir, DirFile, DirLock};
 pub use inspect::{Damage, Inspection, SegmentReport, TailReport, Verification, inspect, verify};
 pub use open::{Recovery, TornTail};
 pub use reader::WalReader;
+pub use replay::{
+    Key, Mark, Progress, Recovering, Replay, ReplayError, Replayed, Transacted, Transaction, Unfinished,
+};
 pub use retention::{Hold, HoldReport};
 pub use settings::{Compression, Durability, Entropy, Settings};
 pub use ticket::WalTicket;
+pub use typed::{Typed, TypedError, TypedReader};
 pub use wal::Wal;
 
 pub use standpipe_log::{Entry, ErrorKind, Log, LogError, LogId, Lsn, Reader, Record, Ticket};

@@ -87,6 +87,7 @@ impl Walk {
     }
 
     /// The next record, or what is wrong with it. Believes no length.
+    #[inline]
     pub(crate) fn next(&mut self, payload: &[u8]) -> Option<Result<Item, &'static str>> {
         if self.left == 0 {
             return (self.at != payload.len()).then(|| {
@@ -101,6 +102,7 @@ impl Walk {
         Some(item)
     }
 
+    #[inline]
     fn read(&mut self, payload: &[u8]) -> Result<Item, &'static str> {
         let body = self.at + HEADER_BYTES;
         if body > payload.len() {

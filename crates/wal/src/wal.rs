@@ -41,7 +41,7 @@ const UNATTENDED_BYTES_MAX: u64 = 256 << 10;
 ///
 /// Dropping the log closes it: everything appended is written and synced first, and the drop blocks for that long.
 pub struct Wal<S: Storage = Dir> {
-    shared: Arc<Shared<S>>,
+    pub(crate) shared: Arc<Shared<S>>,
     recovery: Recovery,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
