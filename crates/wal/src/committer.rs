@@ -14,6 +14,7 @@ use crate::{
     extent::Seal,
     frame::{self, Stamp},
     lock::lock,
+    planted::{self, Plant},
     queue::{Pending, Standing},
     record::Walk,
     scan::apply_pin,
@@ -139,6 +140,7 @@ impl<S: Storage> Committer<S> {
 
     /// Writes the frame that was just moved to `written`.
     fn write_last(&mut self) -> Result<(), LogError> {
+        let proven = if self.is_proof_planted_off() { 0 } else { self.active.synced };
         let Some(pending) = self.written.last_mut() else { return Ok(()) };
         if pending.pin_bytes > 0 {
             apply_pins(&mut self.pins, pending);
@@ -148,7 +150,7 @@ impl<S: Storage> Committer<S> {
             records: pending.records,
             base: pending.base,
             previous: self.active.chain,
-            proven: self.active.synced,
+            proven,
         };
         let chain = frame::seal(&mut pending.bytes, self.active.seed, stamp);
         let wrote = self.active.file.write_all_at(&pending.bytes, self.active.offset);
@@ -280,7 +282,7 @@ impl<S: Storage> Committer<S> {
     /// Writes a frame that says that everything before it is durable. It needs no sync of its own.
     fn prove(&mut self, flags: u8) -> Result<(), LogError> {
         self.is_proven = true;
-        if self.is_sealed {
+        if self.is_sealed || self.is_proof_planted_off() {
             return Ok(());
         }
         let mut bytes = vec![0; frame::HEADER_BYTES];
@@ -297,6 +299,10 @@ impl<S: Storage> Committer<S> {
         self.active.chain = chain;
         self.active.offset += bytes.len() as u64;
         Ok(())
+    }
+
+    fn is_proof_planted_off(&self) -> bool {
+        planted::is(Plant::ProofFollowsSetting) && self.shared.settings.idle_proof.is_none()
     }
 
     fn finish(&mut self) -> Result<(), LogError> {
@@ -318,6 +324,9 @@ impl<S: Storage> Committer<S> {
         for pending in self.written.drain(..).chain(self.batch.drain(..)).chain(queued) {
             // A waker that panics must not keep the others from hearing of it.
             let _ = catch_unwind(AssertUnwindSafe(|| pending.group.settle(Err(error.clone()))));
+            if planted::is(Plant::ForgetsWaiters) {
+                break;
+            }
         }
     }
 }

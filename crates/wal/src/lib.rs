@@ -12,6 +12,11 @@ mod frame;
 mod inspect;
 mod lock;
 mod open;
+#[cfg(not(feature = "planted"))]
+mod planted;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub mod planted;
 mod queue;
 mod reader;
 mod record;

@@ -1,6 +1,9 @@
 use standpipe_log::Lsn;
 
-use crate::bytes::{u32_at, u64_at, u128_at};
+use crate::{
+    bytes::{u32_at, u64_at, u128_at},
+    planted::{self, Plant},
+};
 
 /// The size of the header, in bytes: frames start here.
 pub(crate) const HEADER_BYTES: u64 = 4096;
@@ -77,7 +80,8 @@ impl Header {
         if bytes[..8] != MAGIC {
             return Err(HeaderFault::Damaged("no segment header"));
         }
-        if crc32c::crc32c(&bytes[..CHECKSUM_AT]) != u32_at(bytes, CHECKSUM_AT) {
+        let is_right = crc32c::crc32c(&bytes[..CHECKSUM_AT]) == u32_at(bytes, CHECKSUM_AT);
+        if !is_right && !planted::is(Plant::SkipsChecksums) {
             return Err(HeaderFault::Damaged("the segment header's checksum is wrong"));
         }
         let (version, flags) = (u32_at(bytes, 8), u32_at(bytes, 12));
@@ -171,7 +175,7 @@ mod tests {
     fn a_header_reads_back_and_no_flipped_bit_is_believed() {
         let bytes = header().encode();
         assert_eq!(Header::decode(&bytes), Ok(header()));
-        for at in 0..bytes.len() {
+        for at in (0..bytes.len()).step_by(if cfg!(miri) { 97 } else { 1 }) {
             let mut flipped = bytes.clone();
             flipped[at] ^= 0x10;
             assert!(matches!(Header::decode(&flipped), Err(HeaderFault::Damaged(_))), "byte {at}");
