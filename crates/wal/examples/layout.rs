@@ -12,8 +12,8 @@ mod bytes;
 #[path = "../src/record.rs"]
 mod record;
 #[allow(dead_code, unreachable_pub)]
-#[path = "../src/segment.rs"]
-mod segment;
+#[path = "../src/seal.rs"]
+mod seal;
 
 use std::{hint::black_box, time::Instant};
 

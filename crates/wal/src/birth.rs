@@ -7,7 +7,8 @@ use crate::{
     frame::{self, Stamp},
     names::Names,
     record,
-    segment::{self, Header, PAGE_BYTES, Seal},
+    seal::Seal,
+    segment::{self, Header, PAGE_BYTES},
 };
 
 /// Every pinned key and its value.

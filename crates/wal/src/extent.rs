@@ -9,7 +9,7 @@ use std::{
 
 use standpipe_log::{LogError, Lsn};
 
-use crate::{lock::lock, meter, segment::Seal};
+use crate::{lock::lock, meter, seal::Seal};
 
 /// What a log holds and how far it may be read.
 #[derive(Debug)]

@@ -6,7 +6,8 @@ use crate::{
     cursor::Fault,
     recovery::{Tail, judge_tail},
     scan::{Found, Scan, links, scan, survey, take_ready},
-    segment::{Header, HeaderFault, Seal},
+    seal::Seal,
+    segment::{Header, HeaderFault},
 };
 
 /// How often a log that is truncated meanwhile is looked at anew.

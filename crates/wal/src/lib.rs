@@ -17,6 +17,11 @@ mod meter;
 mod names;
 mod open;
 mod pen;
+#[cfg(not(feature = "planted"))]
+mod planted;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub mod planted;
 mod queue;
 mod reader;
 mod record;
@@ -25,6 +30,7 @@ mod remainder;
 mod replay;
 mod retention;
 mod scan;
+mod seal;
 mod segment;
 mod service;
 mod settings;

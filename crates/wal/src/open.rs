@@ -9,7 +9,8 @@ use crate::{
     record::{self, Kind},
     recovery::{Tail, judge_tail, skipped_numbers},
     scan::{Found, Scan, first_data, links, scan, survey, take_ready},
-    segment::{self, Header, Seal},
+    seal::Seal,
+    segment::{self, Header},
     settings::Settings,
     supply::{FREE_MAX, Free},
 };

@@ -4,7 +4,7 @@ use standpipe_log::Lsn;
 
 use crate::{
     bytes::{u32_at, u64_at},
-    segment::Seal,
+    seal::Seal,
 };
 
 /// The bytes in front of each record.

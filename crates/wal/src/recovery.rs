@@ -1,6 +1,10 @@
 //! What is done about what is found: the decisions of opening, without any I/O.
 
-use crate::{cursor::Fault, remainder::Remainder};
+use crate::{
+    cursor::Fault,
+    planted::{self, Plant},
+    remainder::Remainder,
+};
 
 /// What was seen where the sound frames of the last segment stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,14 @@ pub(crate) enum Tail {
 /// | before nothing but zeros; in a recycled file: before no frame that names this place | clean |
 /// | otherwise | torn |
 pub(crate) fn judge_tail(facts: TailFacts) -> Tail {
+    match verdict(facts) {
+        Tail::Corrupt if planted::is(Plant::CutsDamage) => Tail::Torn,
+        Tail::Torn if planted::is(Plant::RefusesTornTails) => Tail::Corrupt,
+        tail => tail,
+    }
+}
+
+fn verdict(facts: TailFacts) -> Tail {
     match facts {
         TailFacts { fault: Some(Fault::Unknown), .. } => Tail::Unsupported,
         TailFacts { fault: Some(Fault::Senseless(_)), .. } => Tail::Corrupt,

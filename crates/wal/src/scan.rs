@@ -9,7 +9,8 @@ use crate::{
     record::Item,
     recovery::{LinkFacts, TailFacts, judge_link},
     remainder::{Remainder, search},
-    segment::{self, Birth, Header, HeaderFault, Seal},
+    seal::Seal,
+    segment::{self, Birth, Header, HeaderFault},
 };
 
 /// A segment file as it was found.

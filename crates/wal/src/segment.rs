@@ -1,6 +1,10 @@
 use standpipe_log::Lsn;
 
-use crate::bytes::{u32_at, u64_at, u128_at};
+use crate::{
+    bytes::{u32_at, u64_at, u128_at},
+    planted::{self, Plant},
+    seal::Seal,
+};
 
 /// The size of the header, in bytes: frames start here.
 pub(crate) const HEADER_BYTES: u64 = 4096;
@@ -55,15 +59,6 @@ pub(crate) struct Birth {
     pub(crate) link: Option<Seal>,
 }
 
-/// The end of a segment that gets nothing more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seal {
-    pub(crate) end: u64,
-    pub(crate) end_lsn: Lsn,
-    /// The checksum of its last frame.
-    pub(crate) chain: u32,
-}
-
 /// Why a header is not believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderFault {
@@ -108,7 +103,8 @@ impl Header {
         if bytes[..8] != MAGIC {
             return Err(HeaderFault::Damaged("no segment header"));
         }
-        if crc32c::crc32c(&bytes[..CHECKSUM_AT]) != u32_at(bytes, CHECKSUM_AT) {
+        let is_right = crc32c::crc32c(&bytes[..CHECKSUM_AT]) == u32_at(bytes, CHECKSUM_AT);
+        if !is_right && !planted::is(Plant::SkipsChecksums) {
             return Err(HeaderFault::Damaged("the segment header's checksum is wrong"));
         }
         let (version, flags) = (u32_at(bytes, 8), u32_at(bytes, 12));
@@ -222,7 +218,7 @@ mod tests {
         for version in VERSION_OLDEST..=VERSION {
             let bytes = header(version).encode();
             assert_eq!(Header::decode(&bytes), Ok(header(version)));
-            for at in 0..bytes.len() {
+            for at in (0..bytes.len()).step_by(if cfg!(miri) { 97 } else { 1 }) {
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 0x10;
                 assert!(matches!(Header::decode(&flipped), Err(HeaderFault::Damaged(_))), "byte {at}");

@@ -49,7 +49,9 @@ impl Service {
             let goes_on = match work {
                 Work::Round => Self::write(shared, |pen| pen.round(shared).map(drop)),
                 Work::Sync => Self::write(shared, |pen| pen.sync(shared)),
-                Work::Prove => Self::write(shared, |pen| if pen.may_prove() { pen.prove(0) } else { Ok(()) }),
+                Work::Prove => {
+                    Self::write(shared, |pen| if pen.may_prove() { pen.prove(shared, 0) } else { Ok(()) })
+                }
                 Work::Close => {
                     Self::write(shared, |pen| pen.finish(shared));
                     return;
