@@ -73,10 +73,6 @@ impl Extent {
         lock(&self.state).start()
     }
 
-    pub(crate) fn size_bytes(&self) -> u64 {
-        lock(&self.state).segments.iter().map(|entry| entry.length).sum()
-    }
-
     /// Lets readers go on to here in the last segment.
     pub(crate) fn publish(&self, lsn: Lsn, offset: u64, first: Option<Lsn>) {
         let mut state = lock(&self.state);

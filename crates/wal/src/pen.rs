@@ -177,7 +177,12 @@ impl<F: File> Pen<F> {
         if syncs {
             self.sync(shared)?;
         } else if let Some(due) = sync_after.and_then(|after| Instant::now().checked_add(after)) {
-            lock(&shared.queue).sync_due.get_or_insert(due);
+            let mut queue = lock(&shared.queue);
+            if queue.sync_due.is_none() {
+                queue.sync_due = Some(due);
+                // It may have meant to sleep for longer.
+                shared.work.notify_all();
+            }
         }
         for pending in &self.written {
             if pending.needs.sync {

@@ -305,8 +305,9 @@ impl<S: Storage> Log for Wal<S> {
         }
     }
 
+    /// Everything reserved: the segment that is ready, and the file that is kept for one, too.
     fn size_bytes(&self) -> u64 {
-        self.shared.extent.size_bytes()
+        lock(&self.shared.queue).space.taken
     }
 
     fn close(&self) -> Result<(), LogError> {

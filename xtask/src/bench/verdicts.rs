@@ -222,7 +222,9 @@ impl Judged {
             verdict: if is_enough { verdict } else { Verdict::Noisy },
             limit,
             values,
-            is_open: !is_enough || is_early || ((change.is_open(limit) || verdict == Verdict::Noisy) && !is_rough),
+            is_open: !is_enough
+                || is_early
+                || ((change.is_open(limit) || verdict == Verdict::Noisy) && !is_rough),
             larger_is_worse: now.better == Better::Lower,
         })
     }

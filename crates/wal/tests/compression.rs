@@ -1,0 +1,70 @@
+//! Compressed and raw frames, one log.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+
+use common::{append, batch, open_with, payload, read_all, small};
+use standpipe_testkit::{Cut, MemStorage};
+use standpipe_wal::{Compression, Log, Settings, inspect};
+
+/// Lines of a log, as services write them.
+fn line(number: u64) -> Vec<u8> {
+    let level = ["INFO", "WARN", "DEBUG"][number as usize % 3];
+    format!(
+        "2026-11-21T10:{:02}:{:02}.{:06}Z {level} ingest::table: batch {number} of {} rows committed to table flights in {} us, lag 0\n",
+        number / 60 % 60,
+        number % 60,
+        number * 7919 % 1_000_000,
+        number * 31 % 500,
+        number * 131 % 9000,
+    )
+    .into_bytes()
+}
+
+fn lines(numbers: std::ops::Range<u64>) -> Vec<Vec<u8>> {
+    numbers.map(line).collect()
+}
+
+#[test]
+fn text_takes_less_than_half_and_reads_back() {
+    let used = |compression| {
+        let disk = MemStorage::new();
+        let settings = Settings { segment_bytes: 1 << 20, record_bytes_max: 1 << 20, compression, ..small() };
+        let log = open_with(&disk, settings).unwrap();
+        let mut expected = Vec::new();
+        for number in 0..10 {
+            let several = lines(number * 100..(number + 1) * 100);
+            let last = batch(&log, &several).unwrap().number();
+            expected.extend((last - 99..).zip(several));
+        }
+        assert_eq!(read_all(&log).unwrap(), expected);
+        log.close().unwrap();
+        inspect(&disk).unwrap().segments.iter().map(|segment| segment.used_bytes).sum::<u64>()
+    };
+    let (raw, compressed) = (used(Compression::None), used(Compression::lz4()));
+    println!("raw {raw}, compressed {compressed}: {:.2}", compressed as f64 / raw as f64);
+    assert!(compressed * 2 <= raw, "{compressed} of {raw}");
+}
+
+#[test]
+fn both_kinds_mix_and_the_setting_may_change() {
+    let disk = MemStorage::new();
+    let mut expected = Vec::new();
+    for (life, compression) in
+        [Compression::lz4(), Compression::None, Compression::lz4()].into_iter().enumerate()
+    {
+        let settings = Settings { segment_bytes: 64 << 10, compression, ..small() };
+        let log = open_with(&disk, settings).unwrap();
+        assert_eq!(read_all(&log).unwrap(), expected);
+        for number in 0..30 {
+            let number = life as u64 * 1000 + number;
+            // One that gains, one that does not, one that is too small to try.
+            for bytes in [line(number).repeat(8), payload(number, 2000), b"tiny".to_vec()] {
+                expected.push((append(&log, &bytes).unwrap().number(), bytes));
+            }
+        }
+        let image = disk.power_cut(Cut::LoseUnsynced);
+        assert_eq!(read_all(&common::open(&image).unwrap()).unwrap(), expected);
+        log.close().unwrap();
+    }
+}
