@@ -111,6 +111,10 @@ impl Cursor {
         if header.base < self.lsn || header.proven > self.offset {
             return Ok(Step::Bad(Fault::Senseless("a frame's numbers make no sense here")));
         }
+        let (restates, proves) = (header.flags & frame::RESTATES != 0, header.flags & frame::PROOF != 0);
+        if restates != (self.offset == segment::HEADER_BYTES) || (proves && header.records > 0) {
+            return Ok(Step::Bad(Fault::Senseless("a frame's flags make no sense here")));
+        }
         let payload = &frame[frame::HEADER_BYTES..];
         let mut walk = Walk::new(header.records, header.base);
         while let Some(item) = walk.next(payload) {

@@ -108,6 +108,9 @@ impl Header {
         if header.length > LENGTH_MAX || header.born_end > header.length || header.born_end <= HEADER_BYTES {
             return Err(HeaderFault::Damaged("the segment header's lengths make no sense"));
         }
+        if header.base < Lsn::FIRST {
+            return Err(HeaderFault::Damaged("the segment header's first number is none"));
+        }
         Ok(header)
     }
 

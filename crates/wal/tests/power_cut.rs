@@ -121,6 +121,7 @@ fn l7_every_cut_point_opens_and_keeps_every_promise() {
         "cut points {points}, tried {points}, images {images}, cuts during recovery {recoveries}, \
          writes during a sync {overlapping}"
     );
+    assert_eq!(overlapping > 0, common::OVERLAPS);
     assert!(points > 600 && images >= 10_000 && recoveries > 5000, "{points} {images} {recoveries}");
 }
 

@@ -95,6 +95,8 @@ pub fn fill(log: &impl Log, numbers: std::ops::Range<u64>, len: usize) -> Vec<(u
 
 /// Whether the log in this tree uses the files of truncated segments again.
 pub const RECYCLES: bool = false;
+/// Whether it writes a group while another is being synced.
+pub const OVERLAPS: bool = false;
 /// Whether it keeps a next segment ready.
 pub const IS_NEXT_READY: bool = false;
 
