@@ -150,6 +150,10 @@ impl Cursor {
         if header.base < self.lsn || header.proven > self.offset {
             return Ok(Step::Bad(Fault::Senseless("a frame's numbers make no sense here")));
         }
+        let (restates, proves) = (header.flags & frame::RESTATES != 0, header.flags & frame::PROOF != 0);
+        if restates != (self.offset == segment::HEADER_BYTES) || (proves && header.records > 0) {
+            return Ok(Step::Bad(Fault::Senseless("a frame's flags make no sense here")));
+        }
         self.is_raw = header.codec == frame::CODEC_RAW;
         if !self.is_raw {
             if self.raw.capacity() > KEPT_BYTES_MAX {

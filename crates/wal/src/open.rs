@@ -311,6 +311,9 @@ fn sealed_entry<S: Storage>(
             Step::End => break,
         }
     }
+    if seal.is_some_and(|seal| cursor.lsn > seal.end_lsn) {
+        return Err(segment.damage_at(cursor.offset, cursor.lsn, "a record's number is beyond its segment"));
+    }
     Ok(entry(segment, header, first, seal))
 }
 

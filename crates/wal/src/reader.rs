@@ -78,7 +78,8 @@ impl<S: Storage> WalReader<S> {
     }
 
     fn enter(&mut self, next: extent::Entry, chain: u32) -> Result<(), LogError> {
-        if self.cursor.chain != chain {
+        // Numbers that go back would make the wanted ones look like old ones, and leave them out.
+        if self.cursor.chain != chain || self.cursor.lsn > next.base {
             return Err(self.corrupt("the segment does not end as its successor says"));
         }
         self.sequence = next.sequence;

@@ -84,6 +84,9 @@ fn beginning<F: File>(file: &F, header: &Header, limit: u64) -> io::Result<Resul
     if frame.flags & frame::RESTATES == 0 || link.is_some() != header.predecessor.is_some() {
         return Ok(Err(Fault::Senseless("the segment's first frame does not say how it begins")));
     }
+    if frame.base < Lsn::FIRST {
+        return Ok(Err(Fault::Senseless("the segment's first number is none")));
+    }
     if link.is_some_and(|link| link.end_lsn > frame.base) {
         return Ok(Err(Fault::Senseless("the segment begins before the one before it ends")));
     }

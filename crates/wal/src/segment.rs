@@ -139,6 +139,9 @@ impl Header {
         if header.length > LENGTH_MAX || header.born_end > header.length || header.born_end < least {
             return Err(HeaderFault::Damaged("the segment header's lengths make no sense"));
         }
+        if header.birth.is_some_and(|birth| birth.base < Lsn::FIRST) {
+            return Err(HeaderFault::Damaged("the segment header's first number is none"));
+        }
         Ok(header)
     }
 

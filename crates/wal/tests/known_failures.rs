@@ -9,10 +9,16 @@ use std::process::{Command, Stdio};
 use common::{
     PATIENCE, counting, is_found,
     rows::{
-        IMPATIENCE, l1_everyone_hears, l2_writes_are_whole, l3_nothing_counts_after_a_failed_sync,
-        l5_recycled_files_show_nothing_old, l7_every_image_opens, l8_appends_do_not_wait_for_rotation,
-        l8_the_next_segment_is_ready, l9_an_idle_reader_holds_nothing_back, l10_opening_reads_little,
-        l11_room_again, l13_a_file_cut_short_is_an_error, l16_the_proof_is_there,
+        IMPATIENCE,
+        loss::{
+            l1_everyone_hears, l2_writes_are_whole, l3_nothing_counts_after_a_failed_sync,
+            l5_recycled_files_show_nothing_old, l7_every_image_opens, l16_the_proof_is_there,
+        },
+        service::{
+            l8_appends_do_not_wait_for_rotation, l8_the_next_segment_is_ready,
+            l9_an_idle_reader_holds_nothing_back, l10_opening_reads_little, l11_room_again,
+            l13_a_file_cut_short_is_an_error,
+        },
     },
     small,
 };

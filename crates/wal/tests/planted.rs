@@ -10,7 +10,8 @@ use common::{
     mutations::{ALLOCATION_MAX, count, inputs, lengths, run_all},
     open,
     rows::{
-        IMPATIENCE, l1_everyone_hears, l4_damage_is_reported, l7_every_image_opens, l16_the_proof_is_there,
+        IMPATIENCE,
+        loss::{l1_everyone_hears, l4_damage_is_reported, l7_every_image_opens, l16_the_proof_is_there},
     },
     small,
 };

@@ -42,12 +42,14 @@ fn child() {
     let Some(place) = std::env::var_os("STANDPIPE_PLACE") else { return };
     let number_of = |name: &str| std::env::var(name).unwrap().parse::<u32>().unwrap();
     let life = number_of("STANDPIPE_LIFE");
+    let too_soon = std::env::var_os("STANDPIPE_TOO_SOON").is_some();
     let log = Arc::new(Wal::open(place, settings(number_of("STANDPIPE_LEVEL") as usize)).unwrap());
     for writer in 0..3 {
         let log = log.clone();
         thread::spawn(move || {
             for number in 0.. {
-                let lsn = single(&log, life, writer, number).wait().unwrap();
+                let ticket = single(&log, life, writer, number);
+                let lsn = if too_soon { ticket.lsn() } else { ticket.wait().unwrap() };
                 tell(&format!("a {life} {writer} {number} 1 {lsn}\n"));
             }
         });
@@ -173,8 +175,12 @@ impl Told {
     }
 }
 
-fn spawn(place: &Path, level: usize, life: usize) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+fn spawn(place: &Path, level: usize, life: usize, too_soon: bool) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if too_soon {
+        command.env("STANDPIPE_TOO_SOON", "1");
+    }
+    command
         .args(["--exact", "child", "--ignored", "--nocapture"])
         .env("STANDPIPE_PLACE", place)
         .env("STANDPIPE_LEVEL", level.to_string())
@@ -239,7 +245,7 @@ fn kills_lose_and_double_nothing() {
         let place = tempfile::tempdir().unwrap();
         let mut told = Told::default();
         for life in 0..kills.div_ceil(LEVELS.len() as u64) as usize {
-            let child = spawn(place.path(), level, life);
+            let child = spawn(place.path(), level, life, false);
             let lines = live_and_die(child, &mut random, &mut tally);
             let said: usize = lines.iter().map(|line| told.hear(line)).sum();
             tally.before_the_first += usize::from(said == 0);
@@ -252,4 +258,25 @@ fn kills_lose_and_double_nothing() {
     println!("{tally:?} in {:.1} s, seed {seed}", began.elapsed().as_secs_f64());
     assert_eq!((tally.lost, tally.doubled), (0, 0));
     assert!(tally.acknowledged > 20 * tally.kills, "hardly anything was written");
+}
+
+#[test]
+fn a_process_that_speaks_too_soon_is_found() {
+    let (mut random, mut tally) = (Random::new(3), Tally::default());
+    let place = tempfile::tempdir().unwrap();
+    let mut told = Told::default();
+    for life in 0..40 {
+        let child = spawn(place.path(), 0, life, true);
+        for line in live_and_die(child, &mut random, &mut tally) {
+            told.hear(&line);
+        }
+        if place.path().read_dir().unwrap().next().is_some() {
+            told.check(place.path(), 0, &mut tally);
+        }
+        if tally.lost > 0 {
+            break;
+        }
+    }
+    println!("planted: {tally:?}");
+    assert!(tally.lost > 0, "what was never durable was not missed");
 }

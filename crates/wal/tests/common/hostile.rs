@@ -182,8 +182,16 @@ pub fn read_back(disk: &MemStorage) -> Seen {
         Ok(log) => log,
         Err(error) => panic!("it opened, and does not open again: {error}"),
     };
-    assert!(read(&log).ok() == Some(records), "another opening shows something else");
-    assert!(log.pinned() == pins, "another opening has other pins");
+    let again = match read(&log) {
+        Ok(again) => again,
+        Err(error) => panic!("{} records were read, and another opening says: {error}", records.len()),
+    };
+    let brief = |records: &Records| {
+        let of = |record: &(u64, Vec<u8>)| (record.0, record.1.len());
+        records.iter().map(of).collect::<Vec<_>>()
+    };
+    assert!(again == records, "another opening shows {:?}, not {:?}", brief(&again), brief(&records));
+    assert_eq!(log.pinned(), pins, "another opening has other pins");
     seen
 }
 
