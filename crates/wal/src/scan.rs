@@ -129,7 +129,8 @@ pub(crate) fn links(found: &[Found]) -> Vec<Result<(), HeaderFault>> {
             linked,
             reaches: before.zip(link).is_some_and(|(before, link)| before.file_bytes >= link.end),
         };
-        out.push(judge_link(facts).map_err(HeaderFault::Damaged));
+        let what = |what| segment.beginning.err().filter(|_| facts.named).map_or(what, Fault::what);
+        out.push(judge_link(facts).map_err(|fault| HeaderFault::Damaged(what(fault))));
     }
     out
 }

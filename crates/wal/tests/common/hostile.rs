@@ -32,6 +32,8 @@ pub fn settings(life: u128) -> Settings {
         record_bytes_max: 64 << 10,
         size_bytes_max: 64 << 20,
         idle_proof: None,
+        // The same input, the same calls.
+        segment_ahead: false,
         entropy,
         ..Settings::default()
     }
