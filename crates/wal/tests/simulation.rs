@@ -8,7 +8,7 @@ use common::{
     truth::{Truth, set},
 };
 use standpipe_testkit::{CallKind, Cut, Fault, MemStorage, Random};
-use standpipe_wal::{Durability, Log, LogError, Lsn, Record, Settings, Ticket, Wal, verify};
+use standpipe_wal::{Compression, Durability, Log, LogError, Lsn, Record, Settings, Ticket, Wal, verify};
 
 struct World {
     random: Random,
@@ -36,7 +36,12 @@ impl World {
         let mut random = Random::new(seed);
         let segment_bytes = [8 << 10, 16 << 10, 64 << 10][random.below(3) as usize];
         let durability = if random.chance(1) { Durability::Sync } else { Durability::Group };
-        let settings = Settings { segment_bytes, durability, size_bytes_max: 512 << 10, ..small() };
+        let segment_ahead = random.below(2) == 0;
+        let compression =
+            if random.below(2) == 0 { Compression::None } else { Compression::Lz4 { payload_bytes_min: 64 } };
+        let size_bytes_max = 512 << 10;
+        let settings =
+            Settings { segment_bytes, durability, size_bytes_max, segment_ahead, compression, ..small() };
         let (disk, truth, tally) = (MemStorage::new(), Truth::default(), Tally::default());
         World { random, disk, settings, truth, highest: 0, next: 0, doomed: false, tally }
     }
