@@ -25,17 +25,32 @@ mod facade {
         metrics::histogram!("wal_group_commit_batch_size").record(records as f64);
     }
 
-    /// A frame was written: payload and what it takes on disk, padding included.
-    pub(crate) fn written(payload_bytes: usize, stored_bytes: usize, disk_bytes: u64) {
-        metrics::counter!("wal_bytes_total").increment(disk_bytes);
-        if payload_bytes > 0 {
-            metrics::histogram!("wal_compression_ratio").record(stored_bytes as f64 / payload_bytes as f64);
-        }
+    /// So many bytes were written, padding included.
+    pub(crate) fn written(bytes: usize) {
+        metrics::counter!("wal_bytes_total").increment(bytes as u64);
+    }
+
+    /// What a frame of records takes, against what it holds.
+    pub(crate) fn compressed(payload_bytes: usize, stored_bytes: usize) {
+        metrics::histogram!("wal_compression_ratio")
+            .record(stored_bytes as f64 / payload_bytes.max(1) as f64);
     }
 
     /// How many segments the log has now.
     pub(crate) fn segments(count: usize) {
         metrics::gauge!("wal_segments").set(count as f64);
+    }
+
+    /// A replay came to its end.
+    pub(crate) fn replayed(since: Since, records: u64) {
+        let seconds = since.0.elapsed().as_secs_f64();
+        metrics::histogram!("wal_replay_duration_seconds").record(seconds);
+        metrics::gauge!("wal_replay_ops_per_sec").set(records as f64 / seconds.max(1e-9));
+    }
+
+    /// A batch of a replay was handed over.
+    pub(crate) fn replay_batch(records: usize) {
+        metrics::histogram!("wal_replay_batch_size").record(records as f64);
     }
 }
 
@@ -54,8 +69,11 @@ mod facade {
 
     pub(crate) fn settled(_: Since) {}
     pub(crate) fn synced(_: Duration, _: u64) {}
-    pub(crate) fn written(_: usize, _: usize, _: u64) {}
+    pub(crate) fn written(_: usize) {}
+    pub(crate) fn compressed(_: usize, _: usize) {}
     pub(crate) fn segments(_: usize) {}
+    pub(crate) fn replayed(_: Since, _: u64) {}
+    pub(crate) fn replay_batch(_: usize) {}
 }
 
-pub(crate) use facade::{Since, segments, settled, synced, written};
+pub(crate) use facade::{Since, compressed, replay_batch, replayed, segments, settled, synced, written};

@@ -139,7 +139,7 @@ impl<F: File> Pen<F> {
         if is_proof_planted_off(shared) {
             stamp.proven = 0;
         }
-        let (payload, before) = (pending.bytes.len() - frame::HEADER_BYTES, self.active.offset);
+        let payload = pending.bytes.len() - frame::HEADER_BYTES;
         let mut stored = payload;
         match self.compressor.compress(&pending.bytes, shared.settings.compression) {
             Some(smaller) => {
@@ -150,7 +150,7 @@ impl<F: File> Pen<F> {
             }
             None => self.active.write(&mut pending.bytes, stamp)?,
         }
-        meter::written(payload, stored, self.active.offset - before);
+        meter::compressed(payload, stored);
         self.active.lsn = end;
         self.is_proven = false;
         self.is_hidden = true;
@@ -345,6 +345,7 @@ impl<F: File> Active<F> {
         let chain = frame::seal(bytes, self.seed, stamp, self.offset);
         let wrote = self.file.write_all_at(bytes, self.offset);
         wrote.map_err(|error| LogError::io("writing to the log", error))?;
+        meter::written(bytes.len());
         self.chain = chain;
         self.offset += bytes.len() as u64;
         Ok(())

@@ -38,6 +38,7 @@ impl<S: Storage> Replay<'_, S> {
         let (mut pile, mut shelf) = (Pile::default(), Shelf::default());
         let mut flush = |pile: &mut Pile| {
             let Some(lsn) = pile.first() else { return Ok(()) };
+            crate::meter::replay_batch(pile.len());
             let applied = pile.show(&mut shelf, &mut apply);
             pile.clear();
             applied.map_err(|error| ReplayError::Apply { lsn, error })

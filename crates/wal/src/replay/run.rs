@@ -9,7 +9,7 @@ use super::{
     ring::Ring,
     tour,
 };
-use crate::{record::Item, shared::Shared};
+use crate::{meter::Since, record::Item, shared::Shared};
 
 /// How much is read, checked and handed over at once, in bytes, when the frame is not larger.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -116,7 +116,7 @@ impl<'a, S: Storage> Replay<'a, S> {
         mut self,
         body: impl FnOnce(&Self, &mut Feed<'_, S>, &mut Meter<'a>) -> Result<(), ReplayError<E>>,
     ) -> Result<Replayed, ReplayError<E>> {
-        let (shared, block_bytes) = (self.shared, self.block_bytes);
+        let (shared, block_bytes, since) = (self.shared, self.block_bytes, Since::now());
         let entry = shared.extent.locate(self.from)?.ok_or(LogError::Closed)?;
         let bytes = tour::bytes_from(shared, entry.sequence);
         let mut meter = Meter::new(bytes, self.from, self.listener.take());
@@ -136,7 +136,9 @@ impl<'a, S: Storage> Replay<'a, S> {
         } else {
             body(&self, &mut Feed::new(shared.clone(), &entry, None, block_bytes), &mut meter)?;
         }
-        Ok(meter.end(shared.extent.durable_end()))
+        let replayed = meter.end(shared.extent.durable_end());
+        crate::meter::replayed(since, replayed.records);
+        Ok(replayed)
     }
 
     /// Hands each wanted record to `take`, in order, on the caller's thread.
