@@ -261,21 +261,27 @@ impl Outline {
 
     /// Goes on over what was read from the first frame's start on.
     pub(crate) fn follow(&mut self, read: &[u8], limit: u64) -> Rest {
-        while self.end < limit {
+        loop {
             let at = (self.end - self.from) as usize;
-            let Some(header) = read.get(at..).and_then(frame::Header::read) else { break };
-            if u64::from(header.payload_bytes) > frame::PAYLOAD_BYTES_MAX || header.bytes() > limit - self.end
-            {
-                break;
+            let mut further = *self;
+            match read.get(at..).and_then(|read| further.pass(read, limit)) {
+                None => return Rest::Nothing,
+                Some(span) if at + span > read.len() => return Rest::Wants(at + span),
+                Some(_) => *self = further,
             }
-            let wanted = at + header.bytes() as usize;
-            if wanted > read.len() {
-                return Rest::Wants(wanted);
-            }
-            self.first.get_or_insert(header.base);
-            self.chain = header.checksum;
-            self.end = header.next(self.end);
         }
-        Rest::Nothing
+    }
+
+    /// Goes on over one frame, of which no more than the header need be read, and returns its length without what pads it.
+    pub(crate) fn pass(&mut self, read: &[u8], limit: u64) -> Option<usize> {
+        let header = frame::Header::read(read)?;
+        let is_within = self.end < limit && header.bytes() <= limit - self.end;
+        if u64::from(header.payload_bytes) > frame::PAYLOAD_BYTES_MAX || !is_within {
+            return None;
+        }
+        self.first.get_or_insert(header.base);
+        self.chain = header.checksum;
+        self.end = header.next(self.end);
+        usize::try_from(header.bytes()).ok()
     }
 }

@@ -1,6 +1,6 @@
 use std::{ops::Range, sync::Arc};
 
-use standpipe_log::{File, Lsn};
+use standpipe_log::{File, FileExt, Lsn};
 
 use crate::{
     cursor::{Cursor, Standing, Step},
@@ -40,8 +40,8 @@ impl Block {
     /// A block of no frames, in the memory of one that is done with.
     pub(crate) fn emptied(mut self) -> Self {
         self.frames.clear();
-        self.bytes.clear();
         self.made.clear();
+        // `bytes` keeps its length: what is not zeroed again costs nothing, and a read says how much of it counts.
         self
     }
 
@@ -79,7 +79,10 @@ pub(crate) struct Part<F> {
     /// Where the first frame starts. Its number is what the frame itself says.
     pub(crate) start: Standing,
     pub(crate) end: u64,
+    /// What was read, or memory to read into.
     pub(crate) bytes: Vec<u8>,
+    /// How many bytes are still to be read into it.
+    pub(crate) unread: usize,
 }
 
 /// A block, and where it belongs.
@@ -95,8 +98,13 @@ pub(crate) struct Checked {
 
 impl<F: File> Part<F> {
     /// Checks every frame as a cursor does, for it is one. `None` where anything is wrong: the tour tells what.
-    pub(crate) fn check(self, spare: Block) -> Option<Checked> {
+    pub(crate) fn check(mut self, spare: Block) -> Option<Checked> {
         let Block { mut frames, mut made, .. } = spare.emptied();
+        if self.unread > 0 {
+            self.bytes.resize(self.unread, 0);
+            let read = self.file.read_full_at(&mut self.bytes, self.start.offset).ok()?;
+            self.bytes.truncate(read);
+        }
         let mut cursor = Cursor::within(self.start, self.bytes);
         loop {
             let at = cursor.offset;

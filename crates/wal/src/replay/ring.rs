@@ -13,6 +13,7 @@ use super::{
 use crate::{
     cursor::{Outline, Rest, Standing},
     extent::{Entry, Readable},
+    frame,
     lock::lock,
     segment,
     shared::Shared,
@@ -20,6 +21,9 @@ use crate::{
 
 /// What may wait in a ring beside one block for each thread, in blocks.
 const BLOCKS_AHEAD: usize = 8;
+/// How many bytes may wait in a ring in any case: frames may be much larger than a block, and with room for less than
+/// a few of them the threads would wait for each other.
+const BYTES_AHEAD: usize = 8 << 20;
 /// Blocks kept for their memory.
 const SPARES_MAX: usize = 16;
 /// A block whose memory is above this is not kept.
@@ -135,7 +139,8 @@ impl<S: Storage> Ring<S> {
 
     fn has_room(&self, state: &MutexGuard<'_, State>) -> bool {
         let begun = state.slots.len() + state.admitted;
-        begun == 0 || begun < BLOCKS_AHEAD && state.held_bytes < BLOCKS_AHEAD * self.block_bytes
+        begun == 0
+            || begun < BLOCKS_AHEAD && state.held_bytes < BYTES_AHEAD.max(BLOCKS_AHEAD * self.block_bytes)
     }
 
     /// Reads the next block and checks it.
@@ -232,19 +237,15 @@ impl<S: Storage> Source<S> {
             None => self.file.insert(Arc::new(tour::open(&self.shared, self.entry.sequence)?)).clone(),
         };
         let left = usize::try_from(self.limit - self.offset).unwrap_or(usize::MAX);
-        let mut have = 0;
-        let mut wanted = self.block_bytes.min(left);
         let mut outline = Outline::new(self.offset, self.chain);
-        loop {
-            bytes.resize(wanted, 0);
-            let read = file.read_full_at(&mut bytes[have..], self.offset + have as u64).map_err(|_| Doubt)?;
-            have += read;
-            bytes.truncate(have);
-            match outline.follow(&bytes, self.limit) {
-                // The rest of the frame that the block ends in, so that no byte is read twice.
-                Rest::Wants(more) if have == wanted => wanted = more,
-                _ => break,
-            }
+        let mut header = [0; frame::HEADER_BYTES];
+        let read = file.read_full_at(&mut header, self.offset).map_err(|_| Doubt)?;
+        let mut unread = outline.pass(&header[..read], self.limit).ok_or(Doubt)?;
+        // A frame that is a block by itself is read by whoever checks it, so that others can read meanwhile.
+        if unread < self.block_bytes / 2 {
+            unread = 0;
+            outline = Outline::new(self.offset, self.chain);
+            self.read_several(&*file, &mut outline, &mut bytes, left)?;
         }
         let Some(first) = outline.first else { return Err(Doubt) };
         let start = Standing {
@@ -255,6 +256,29 @@ impl<S: Storage> Source<S> {
         };
         (self.offset, self.chain) = (outline.end, outline.chain);
         let (sequence, segment_base, end) = (self.entry.sequence, self.entry.base, outline.end);
-        Ok(Some(Part { file, sequence, segment_base, start, end, bytes }))
+        Ok(Some(Part { file, sequence, segment_base, start, end, bytes, unread }))
+    }
+
+    /// Reads a block of whole frames.
+    fn read_several(
+        &self,
+        file: &S::File,
+        outline: &mut Outline,
+        bytes: &mut Vec<u8>,
+        left: usize,
+    ) -> Result<(), Doubt> {
+        let mut have = 0;
+        let mut wanted = self.block_bytes.min(left);
+        loop {
+            bytes.resize(wanted, 0);
+            let read = file.read_full_at(&mut bytes[have..], self.offset + have as u64).map_err(|_| Doubt)?;
+            have += read;
+            bytes.truncate(have);
+            match outline.follow(bytes, self.limit) {
+                // The rest of the frame that the block ends in, so that no byte is read twice.
+                Rest::Wants(more) if have == wanted => wanted = more,
+                _ => return Ok(()),
+            }
+        }
     }
 }

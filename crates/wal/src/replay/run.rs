@@ -93,8 +93,9 @@ impl<'a, S: Storage> Replay<'a, S> {
     }
 
     /// How much is read and handed from thread to thread at once, in bytes; 256 KiB unless told, 4 KiB at least. Of a
-    /// larger frame, all of it. With several workers about eight such blocks lie ready to be applied, and up to
-    /// sixteen wait in [`by_key`](Replay::by_key).
+    /// larger frame, all of it. With several workers up to eight such blocks, or 8 MiB if that is more, lie checked
+    /// and ready, and up to sixteen wait in [`by_key`](Replay::by_key); beyond either bound goes at most what each
+    /// thread has in hand.
     pub fn block(mut self, bytes: usize) -> Self {
         self.block_bytes = bytes.max(BLOCK_BYTES_MIN);
         self
