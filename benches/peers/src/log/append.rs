@@ -1,7 +1,16 @@
-use std::{hint::black_box, path::Path, sync::Arc, thread, time::Instant};
+use std::{
+    hint::black_box,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use standpipe_harness::{Context, Outcome, Sample, check};
-use standpipe_wal::{Log, Record as LogRecord};
+use standpipe_wal::{Log, Record as LogRecord, Settings, Wal};
 
 use super::{
     STRIDE, UNIT,
@@ -73,12 +82,41 @@ pub(crate) fn fill<E: Engine>(dir: &Path, promise: Promise, records: u64) -> Out
 pub(crate) fn in_tasks(context: &Context, tasks: u64) -> Outcome<Sample> {
     let dir = context.dir("log")?;
     let engine = Arc::new(Standpipe::open(&dir, Promise::Durable)?);
+    let (tally, sources) = tasks_append(context, &engine, tasks)?;
+    alone(engine)?.close()?;
+    read_back::<Standpipe>(&dir, &sources)?;
+    Ok(tally.sample(UNIT))
+}
+
+/// Eight tasks that append to a log with segments of this size, which lets go of what is old.
+pub(crate) fn rotating(context: &Context, segment_bytes: u64) -> Outcome<Sample> {
+    let dir = context.dir("log")?;
+    let log = Wal::open(&dir, Settings { segment_bytes, size_bytes_max: 16 << 30, ..Settings::default() })?;
+    let engine = Arc::new(Standpipe { log });
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // As a checkpoint does, on a thread of its own.
+        let truncating = scope.spawn(|| -> Outcome<()> {
+            while !is_over.load(Ordering::Relaxed) {
+                engine.log.truncate_before(engine.log.durable_end())?;
+                thread::sleep(Duration::from_millis(20));
+            }
+            Ok(())
+        });
+        let tally = tasks_append(context, &engine, 8);
+        is_over.store(true, Ordering::Relaxed);
+        truncating.join().map_err(|_| "truncating panicked")??;
+        Ok(tally?.0.sample(UNIT))
+    })
+}
+
+fn tasks_append(context: &Context, engine: &Arc<Standpipe>, tasks: u64) -> Outcome<(Tally, Vec<Records>)> {
     let runtime = closed_loop::runtime()?;
     let measured = Measured::from_now(context);
     let (told, counts) = std::sync::mpsc::channel();
     let tasks: Vec<_> = (0..tasks)
         .map(|number| {
-            let (engine, told) = (Arc::clone(&engine), told.clone());
+            let (engine, told) = (Arc::clone(engine), told.clone());
             async move {
                 let (mut source, mut tally) = (Records::of(number), Tally::new(measured));
                 let mut started = Instant::now();
@@ -96,12 +134,9 @@ pub(crate) fn in_tasks(context: &Context, tasks: u64) -> Outcome<Sample> {
         .collect();
     let tally = closed_loop::in_tasks(&runtime, measured, tasks)?;
     drop((runtime, told));
-    alone(engine)?.close()?;
     let mut sources: Vec<_> = counts.into_iter().collect();
     sources.sort_unstable_by_key(|(number, _)| *number);
-    let sources: Vec<_> = sources.into_iter().map(|(_, source)| source).collect();
-    read_back::<Standpipe>(&dir, &sources)?;
-    Ok(tally.sample(UNIT))
+    Ok((tally, sources.into_iter().map(|(_, source)| source).collect()))
 }
 
 /// One thread that appends to ours and waits for a record in so many.

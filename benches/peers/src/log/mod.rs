@@ -9,6 +9,7 @@ mod okaywal;
 mod raft_engine;
 mod record;
 mod replay;
+mod replayed;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 mod standpipe;
@@ -41,11 +42,28 @@ pub(crate) fn workloads() -> Vec<Workload> {
         replay::comparison("10k", 10_000),
         replay::comparison("100k", 100_000),
         replay::comparison("1m", 1_000_000),
+        replayed::compressed(),
+        replayed::applied("disjoint", "a key of its own for each", |number| number),
+        replayed::applied("same", "the same key for all", |_| 7),
+        rotation(),
     ];
     let workloads = comparisons.into_iter().flat_map(Comparison::workloads);
     // A quarter of a gigabyte, filled, copied and read by each.
     let is_large = |workload: &Workload| workload.name.starts_with("log.replay.1m/");
     workloads.map(|workload| if is_large(&workload) { workload.full_only() } else { workload }).collect()
+}
+
+/// What changing over to another segment costs those who wait.
+fn rotation() -> Comparison {
+    let comparison = Comparison::new(
+        "log.rotation",
+        "256 B records, each durable before its writer's next, 8 tasks on tokio's workers; the log is truncated as it grows",
+    );
+    comparison
+        .with("standpipe-rotating", "segments of 256 KiB: a new one every 64 groups", |context| {
+            append::rotating(context, 256 << 10)
+        })
+        .with("standpipe-one-segment", "one segment of 64 MiB", |context| append::rotating(context, 64 << 20))
 }
 
 fn durable(threads: u64) -> Comparison {
@@ -93,10 +111,13 @@ fn batch(records: usize) -> Comparison {
 fn os(threads: u64) -> Comparison {
     let mut comparison = Comparison::new(
         &format!("log.os.w{threads}"),
-        &format!("256 B records, each survives the death of the process before its writer's next, {threads} threads"),
+        &format!(
+            "256 B records, each survives the death of the process before its writer's next, {threads} threads"
+        ),
     );
     for (name, how, which) in ENGINES.iter().filter(|(_, _, which)| which.keeps(Promise::Os)) {
-        comparison = comparison.with(name, how, move |context| which.append(context, Promise::Os, threads, 1));
+        comparison =
+            comparison.with(name, how, move |context| which.append(context, Promise::Os, threads, 1));
     }
     if threads > 1 {
         return comparison;

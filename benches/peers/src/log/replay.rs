@@ -17,8 +17,10 @@ use crate::{closed_loop::repeat, comparison::Comparison, limit::mapped};
 pub(crate) fn comparison(name: &str, records: u64) -> Comparison {
     let mut comparison = Comparison::new(
         &format!("log.replay.{name}"),
-        &format!("a closed log of {records} records of 256 B that 64 threads appended one by one, in the page cache: from opening it \
-         to its last record, checksums verified, each time on a fresh copy"),
+        &format!(
+            "a closed log of {records} records of 256 B that 64 threads appended one by one, in the page cache: from opening it \
+         to its last record, checksums verified, each time on a fresh copy"
+        ),
     );
     for (name, how, which) in ENGINES {
         comparison = comparison.with(name, how, move |context| replay(context, *which, records));

@@ -1,11 +1,7 @@
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, path::Path, sync::Arc, time::Instant};
 
 use standpipe_harness::Outcome;
-use standpipe_wal::{Durability, Log, LogError, Reader, Record as LogRecord, Settings, Ticket, Wal};
+use standpipe_wal::{Durability, Log, Record as LogRecord, Settings, Ticket, Wal};
 
 use super::{
     engine::{Engine, Promise, Replayed, Writer},
@@ -44,19 +40,14 @@ impl Engine for Standpipe {
     }
 
     fn replay(dir: &Path, mut seen: Seen) -> Outcome<Replayed> {
-        let log = Wal::open(dir, settings(Promise::Durable))?;
+        let recovering = Wal::recover(dir, settings(Promise::Durable))?;
         let opened = Instant::now();
-        let end = log.end();
-        let mut reader = log.follow(log.start())?;
-        while reader.position() < end {
-            match reader.next(Duration::ZERO) {
-                Ok(Some(entry)) => seen.record(entry.payload),
-                Ok(None) | Err(LogError::Closed) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
+        recovering.replay(recovering.start()).each(|entry| {
+            seen.record(entry.payload);
+            Ok::<(), Infallible>(())
+        })?;
         let ended = Instant::now();
-        log.close()?;
+        recovering.finish().close()?;
         Ok(Replayed { seen, opened, ended })
     }
 }
