@@ -27,6 +27,9 @@ const STAGE: u32 = 3;
 /// Above the stage, what makes everyone who is about to sleep look again.
 const CALL: u32 = 4;
 
+/// How often one who waits for no sync looks again before it sleeps.
+const WRITE_PATIENCE: u32 = 64;
+
 /// Who writes and syncs.
 pub(crate) trait Lead: Send + Sync {
     /// Writes and syncs what is queued, unless someone is at it; whether it was done.
@@ -167,8 +170,21 @@ impl Group {
     }
 
     fn wait_with(&self, needed: Stage, lead: impl Fn() -> bool) -> Result<(), LogError> {
-        if let Some(outcome) = self.outcome(self.stage(), needed) {
-            return outcome;
+        // Most often nobody else is at it, and there is nobody to be woken.
+        let mut patience = if needed == Stage::Written { WRITE_PATIENCE } else { 0 };
+        loop {
+            if let Some(outcome) = self.outcome(self.stage(), needed) {
+                return outcome;
+            }
+            if lead() {
+                continue;
+            }
+            if patience == 0 {
+                break;
+            }
+            patience -= 1;
+            // A write takes a microsecond or two, falling asleep and waking up ten.
+            if patience % 8 == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
         self.sleepers.fetch_add(1, SeqCst);
         fence(SeqCst);

@@ -51,8 +51,9 @@ pub(crate) struct Opened<F> {
     pub(crate) free: Vec<Free>,
 }
 
-/// The first segment of a log is no longer than this.
-const FIRST_BYTES_MAX: u64 = 4 << 20;
+/// A segment that is made while the caller waits is no longer than this: the first of a log, and of each opening that finds no
+/// file to use again.
+const FIRST_BYTES_MAX: u64 = 1 << 20;
 /// A last segment that holds less is copied whole rather than left behind.
 const COPIED_BYTES_MAX: u64 = 1 << 20;
 
@@ -147,7 +148,7 @@ fn resume<S: Storage>(
     };
     let advance = frame::span(record::HEADER_BYTES + 8);
     let copied = end.saturating_sub(from);
-    let usual = first_length(settings).max(header.length.min(settings.segment_bytes));
+    let usual = first_length(settings);
     let (length, origin) = match Free::pick(&mut free, length_for(pins, copied + advance, 0)) {
         Some(free) => (free.bytes, Origin::Free(free.name)),
         None => (length_for(pins, copied + advance, usual), Origin::New { is_zeroed: !fresh.relaxed }),

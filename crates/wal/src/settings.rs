@@ -88,7 +88,7 @@ pub struct Settings {
     /// Whether frames are compressed.
     pub compression: Compression,
     /// The space reserved for each segment, in bytes; rounded up to 4 KiB, at least 8 KiB. The first segments of a log are
-    /// smaller, from 4 MiB on. A record or a set of pins that is larger gets a larger segment of its own.
+    /// smaller, from 1 MiB on. A record or a set of pins that is larger gets a larger segment of its own.
     pub segment_bytes: u64,
     /// Whether a second thread makes the next segment before it is needed. Without it whoever needs one makes it, which takes
     /// some milliseconds.
