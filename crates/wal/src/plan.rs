@@ -1,4 +1,4 @@
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use standpipe_log::{File, FileExt, LogError, LogId, Storage};
 
@@ -44,11 +44,13 @@ pub(crate) struct Stop {
 impl Stop {
     /// Where its frames end at the latest.
     pub(crate) fn limit(&self) -> u64 {
-        match (&self.seal, &self.header) {
+        let end = match (&self.seal, &self.header) {
             (Some(seal), _) => seal.end,
-            (None, Some(header)) => header.length.min(self.file_bytes),
-            (None, None) => self.file_bytes,
-        }
+            (None, Some(header)) => header.length,
+            (None, None) => u64::MAX,
+        };
+        // A length that is only claimed is no reason to make room for it.
+        end.min(self.file_bytes)
     }
 
     /// Whether a frame may be looked for by what another segment says, and the base is not known.
@@ -145,8 +147,14 @@ fn stand_in(found: &Found, log: u128, by: Predecessor) -> Header {
 
 /// The log that most segments say they belong to; of several the newest.
 fn identity(found: &[Found]) -> Option<u128> {
-    let logs = || found.iter().filter_map(|found| Some(found.header.as_ref().ok()?.log));
-    logs().max_by_key(|id| logs().filter(|other| other == id).count())
+    let mut counts = BTreeMap::new();
+    for (at, header) in
+        found.iter().enumerate().filter_map(|(at, found)| Some((at, found.header.as_ref().ok()?)))
+    {
+        let (count, newest) = counts.entry(header.log).or_insert((0, 0));
+        (*count, *newest) = (*count + 1, at);
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(id, _)| id)
 }
 
 /// Segments, and other files with their lengths in bytes.

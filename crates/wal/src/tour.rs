@@ -222,7 +222,8 @@ impl<S: Storage, V: Visit> Tour<'_, S, V> {
         if let (Some(seal), None) = (stop.seal, &self.hole)
             && (cursor.offset, cursor.chain) != (seal.end, seal.chain)
         {
-            self.open(stop, cursor.offset, "the segment does not end as its successor says".to_owned(), 0)?;
+            let what = "the segment does not end as its successor says".to_owned();
+            self.open(stop, cursor.offset, what, seal.end.saturating_sub(cursor.offset))?;
         }
         self.leave(stop, cursor.offset, proven, tail.filter(|_| stop.is_last))
     }

@@ -223,6 +223,28 @@ fn a_page_that_the_disk_cannot_read_is_damage() {
 }
 
 #[test]
+fn l14_lengths_that_are_only_claimed_are_not_made_room_for() {
+    let disk = sample();
+    // A header, right by its checksum, that says that the segment before it ends beyond all bounds.
+    let mut header = disk.contents(THIRD).unwrap()[..4096].to_vec();
+    header[88..96].copy_from_slice(&(1u64 << 40).to_le_bytes());
+    let checksum = crc32c::crc32c(&header[..4092]);
+    header[4092..].copy_from_slice(&checksum.to_le_bytes());
+    disk.damage(THIRD, 0, &header);
+    // And frames there that say that they are as long as a frame can be.
+    let contents = disk.contents(SECOND).unwrap();
+    for at in (4096..contents.len()).step_by(8).filter(|at| contents[*at..].starts_with(&[0xa3, 0xf7])) {
+        disk.damage(SECOND, at as u64 + 8, &(1u32 << 30).to_le_bytes());
+    }
+    let calls = disk.trace().len();
+    let found = verify(&disk).unwrap();
+    assert!(!found.is_sound());
+    lines(&disk, Part { skips_damage: true, ..Part::default() }).1.unwrap();
+    let most = disk.trace()[calls..].iter().map(|call| call.len).max().unwrap();
+    assert!(most <= 16 << 10, "asked for {most} bytes of a file of 16 KiB");
+}
+
+#[test]
 fn a_dump_has_records_pins_and_gaps_in_their_order() {
     let disk = sample();
     let (all, count) = lines(&disk, Part::default());

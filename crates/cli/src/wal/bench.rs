@@ -91,7 +91,7 @@ fn tell(report: &DiskReport) {
     let group = |group: &GroupReport| {
         let mut row = vec![group.writers.to_string(), size::count(group.records_per_second as u64)];
         row.extend(times(&group.commits));
-        row.push(format!("{:.2}", report.ratio(group)));
+        row.push(format!("{:.2}", group.ratio()));
         row
     };
     let header = ["writers", "records/s", "p50 us", "p95 us", "p99 us", "max us", "records per raw sync"];
@@ -100,7 +100,7 @@ fn tell(report: &DiskReport) {
         output::say(format!(
             "group commit gives {} writers here {:.1} times the durable records that a sync for each would",
             most.writers,
-            report.ratio(most)
+            most.ratio()
         ));
     }
 }
@@ -139,7 +139,7 @@ fn report_json(dir: &Path, report: &DiskReport) -> Value {
             "writers": group.writers,
             "record_bytes": group.record_bytes,
             "records_per_second": group.records_per_second,
-            "ratio_to_raw": report.ratio(group),
+            "ratio_to_raw": group.ratio(),
             "commit": times_json(&group.commits),
         })).collect::<Vec<_>>(),
     })

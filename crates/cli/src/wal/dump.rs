@@ -12,7 +12,7 @@ use standpipe::{
 use super::{
     args::{DumpArgs, DumpFormat},
     bytes::{escaped, hex_line},
-    failed, line, no_log, open, report,
+    failed, has_segments, line, no_log, open, report,
 };
 use crate::{
     exit::{Exit, Failure},
@@ -58,7 +58,7 @@ pub(super) fn run(args: &DumpArgs) -> Result<Exit, Failure> {
         }
         failure
     })?;
-    if is_empty && dumped.tail.is_none() {
+    if is_empty && !has_segments(&dir) {
         return Err(no_log(&dir, &args.dir));
     }
     if let Some(TailReport::Torn(_)) = dumped.tail {
@@ -124,10 +124,10 @@ impl<W: Write> Printer<W> {
                     _ => writeln!(out, "-- before record {lsn}: {key} is pinned{again}: {}", escaped(value)),
                 }
             }
-            Shown::Gap { from, to } => {
-                let last = to.number().saturating_sub(1);
-                writeln!(out, "-- no records {from} to {last}")
-            }
+            Shown::Gap { from, to } => match to.number().saturating_sub(1) {
+                last if last == from.number() => writeln!(out, "-- no record {last}"),
+                last => writeln!(out, "-- no records {from} to {last}"),
+            },
             _ => Ok(()),
         }
     }

@@ -55,6 +55,15 @@ fn open(dir: &Path) -> Result<ReadOnlyDir, Failure> {
     Ok(opened)
 }
 
+/// Whether a file has the name of a segment: 20 digits and `.wal`.
+fn has_segments(dir: &ReadOnlyDir) -> bool {
+    let is_segment = |name: &String| {
+        name.strip_suffix(".wal")
+            .is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    dir.list().is_ok_and(|names| names.iter().any(is_segment))
+}
+
 /// Says that there is no log, and what is there instead.
 fn no_log(dir: &ReadOnlyDir, place: &Path) -> Failure {
     let names = dir.list().unwrap_or_default();

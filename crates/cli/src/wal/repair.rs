@@ -3,10 +3,10 @@ use std::{io, ops::ControlFlow};
 use serde_json::json;
 use standpipe::{
     log::LogError,
-    wal::{Identity, RepairSettings, Repaired, inspect, repair_dir},
+    wal::{Identity, RepairSettings, Repaired, repair_dir},
 };
 
-use super::{args::RepairArgs, bar::Bar, line, no_log, open, report};
+use super::{args::RepairArgs, bar::Bar, has_segments, line, no_log, open, report};
 use crate::{
     exit::{Exit, Failure},
     load::Interrupt,
@@ -31,9 +31,7 @@ pub(super) fn run(args: &RepairArgs) -> Result<Exit, Failure> {
     };
     let repaired = match repaired {
         Ok(repaired) => repaired,
-        Err(LogError::Invalid(_)) if inspect(&from).is_ok_and(|found| found.segments.is_empty()) => {
-            return Err(no_log(&from, &args.from));
-        }
+        Err(LogError::Invalid(_)) if !has_segments(&from) => return Err(no_log(&from, &args.from)),
         Err(error) => return Err(refused(args, &error)),
     };
     if args.json {

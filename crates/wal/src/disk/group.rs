@@ -72,6 +72,7 @@ pub(super) fn measure(
         record_bytes: RECORD_BYTES,
         records_per_second: records as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
         commits: Times::of(times, elapsed),
+        raw: Times::default(),
     })
 }
 

@@ -40,14 +40,6 @@ pub struct DiskReport {
     pub groups: Vec<GroupReport>,
 }
 
-impl DiskReport {
-    /// How many records are made durable for each sync that the raw loop does in the same time.
-    #[must_use]
-    pub fn ratio(&self, group: &GroupReport) -> f64 {
-        group.records_per_second / self.written.per_second.max(f64::MIN_POSITIVE)
-    }
-}
-
 /// A log under some number of writers.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -60,6 +52,16 @@ pub struct GroupReport {
     pub records_per_second: f64,
     /// From the append until the record was durable.
     pub commits: Times,
+    /// The raw loop right before and right after, for a disk is not always the same.
+    pub raw: Times,
+}
+
+impl GroupReport {
+    /// How many records are made durable for each sync that the raw loop does in the same time.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        self.records_per_second / self.raw.per_second.max(f64::MIN_POSITIVE)
+    }
 }
 
 /// What is measured next.
@@ -93,17 +95,23 @@ pub fn measure_disk(
     let scratch = Scratch::make(place)?;
     let dir = Dir::open(scratch.path.join("raw")).map_err(|error| scratch.failed("making files", error))?;
     let share = span / (3 + WRITERS.len() as u32);
-    let mut raw = |stage: Stage, run: raw::Run| {
-        told(stage);
-        run(&dir, share, stop).map_err(|error| scratch.failed("writing and syncing", error))
-    };
-    let written = raw(Stage::Written, raw::written)?;
-    let fresh = raw(Stage::Fresh, raw::fresh)?;
-    let appended = raw(Stage::Appended, raw::appended)?;
+    let failed = |error| scratch.failed("writing and syncing", error);
+    told(Stage::Written);
+    let mut file = raw::Written::make(&dir).map_err(failed)?;
+    let written = file.run(share, stop).map_err(failed)?.times();
+    told(Stage::Fresh);
+    let fresh = raw::fresh(&dir, share, stop).map_err(failed)?.times();
+    told(Stage::Appended);
+    let appended = raw::appended(&dir, share, stop).map_err(failed)?.times();
     let mut groups = Vec::new();
     for writers in WRITERS {
         told(Stage::Group(writers));
-        groups.push(group::measure(&scratch.path.join(format!("log-{writers}")), writers, share, stop)?);
+        let mut raw = file.run(share / 4, stop).map_err(failed)?;
+        let place = scratch.path.join(format!("log-{writers}"));
+        let mut group = group::measure(&place, writers, share / 2, stop)?;
+        raw.add(file.run(share / 4, stop).map_err(failed)?);
+        group.raw = raw.times();
+        groups.push(group);
     }
     if stop.load(Ordering::Relaxed) {
         return Err(scratch.failed("measuring", io::ErrorKind::Interrupted.into()));

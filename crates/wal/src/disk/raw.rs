@@ -13,23 +13,47 @@ use crate::dir::{Dir, DirFile};
 pub(super) const FILE_BYTES: u64 = 8 << 20;
 const PAGE_BYTES: u64 = 4096;
 
-/// One kind of raw loop.
-pub(super) type Run = fn(&Dir, Duration, &AtomicBool) -> io::Result<Times>;
+/// How long each write with its sync took.
+#[derive(Debug, Default)]
+pub(super) struct Loop {
+    nanos: Vec<u64>,
+    busy: Duration,
+}
+
+impl Loop {
+    pub(super) fn add(&mut self, more: Loop) {
+        self.nanos.extend(more.nanos);
+        self.busy += more.busy;
+    }
+
+    pub(super) fn times(self) -> Times {
+        Times::of(self.nanos, self.busy)
+    }
+}
 
 /// 4 KiB writes into a file that was written and synced before, from its start to its end, again and again.
-pub(super) fn written(dir: &Dir, span: Duration, stop: &AtomicBool) -> io::Result<Times> {
-    let file = dir.create("written")?;
-    let filler = vec![0x5a; 1 << 20];
-    for at in (0..FILE_BYTES).step_by(filler.len()) {
-        file.write_all_at(&filler, at)?;
+#[derive(Debug)]
+pub(super) struct Written(DirFile);
+
+impl Written {
+    pub(super) fn make(dir: &Dir) -> io::Result<Self> {
+        let file = dir.create("written")?;
+        let filler = vec![0x5a; 1 << 20];
+        for at in (0..FILE_BYTES).step_by(filler.len()) {
+            file.write_all_at(&filler, at)?;
+        }
+        file.sync_all()?;
+        dir.sync_dir()?;
+        Ok(Written(file))
     }
-    file.sync_all()?;
-    dir.sync_dir()?;
-    sync_loop(span, stop, |_| Ok(None), file)
+
+    pub(super) fn run(&mut self, span: Duration, stop: &AtomicBool) -> io::Result<Loop> {
+        sync_loop(span, stop, &mut self.0, |_| Ok(None))
+    }
 }
 
 /// The same into space that was allocated and never written.
-pub(super) fn fresh(dir: &Dir, span: Duration, stop: &AtomicBool) -> io::Result<Times> {
+pub(super) fn fresh(dir: &Dir, span: Duration, stop: &AtomicBool) -> io::Result<Loop> {
     let make = || {
         let file = dir.create("fresh")?;
         file.allocate(FILE_BYTES)?;
@@ -39,11 +63,11 @@ pub(super) fn fresh(dir: &Dir, span: Duration, stop: &AtomicBool) -> io::Result<
     };
     let next =
         |page: u64| if page == 0 { dir.remove("fresh").and_then(|()| make()).map(Some) } else { Ok(None) };
-    sync_loop(span, stop, next, make()?)
+    sync_loop(span, stop, &mut make()?, next)
 }
 
 /// The same at the end of a file that grows.
-pub(super) fn appended(dir: &Dir, span: Duration, stop: &AtomicBool) -> io::Result<Times> {
+pub(super) fn appended(dir: &Dir, span: Duration, stop: &AtomicBool) -> io::Result<Loop> {
     let make = || {
         let file = dir.create("appended")?;
         file.sync_all()?;
@@ -52,19 +76,18 @@ pub(super) fn appended(dir: &Dir, span: Duration, stop: &AtomicBool) -> io::Resu
     };
     let next =
         |page: u64| if page == 0 { dir.remove("appended").and_then(|()| make()).map(Some) } else { Ok(None) };
-    sync_loop(span, stop, next, make()?)
+    sync_loop(span, stop, &mut make()?, next)
 }
 
 /// Writes and syncs page after page; before each, `next` may give another file. Only writing and syncing is timed.
 fn sync_loop(
     span: Duration,
     stop: &AtomicBool,
+    file: &mut DirFile,
     next: impl Fn(u64) -> io::Result<Option<DirFile>>,
-    mut file: DirFile,
-) -> io::Result<Times> {
+) -> io::Result<Loop> {
     let mut page = [0; PAGE_BYTES as usize];
-    let mut nanos = Vec::new();
-    let mut busy = Duration::ZERO;
+    let mut done = Loop::default();
     let began = Instant::now();
     let mut count = 0u64;
     while began.elapsed() < span && !stop.load(Ordering::Relaxed) {
@@ -72,7 +95,7 @@ fn sync_loop(
         if count > 0
             && let Some(other) = next(at)?
         {
-            file = other;
+            *file = other;
         }
         count += 1;
         page[..8].copy_from_slice(&count.to_le_bytes());
@@ -80,8 +103,8 @@ fn sync_loop(
         file.write_all_at(&page, at * PAGE_BYTES)?;
         file.sync_data()?;
         let took = start.elapsed();
-        busy += took;
-        nanos.push(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        done.busy += took;
+        done.nanos.push(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
-    Ok(Times::of(nanos, busy))
+    Ok(done)
 }
