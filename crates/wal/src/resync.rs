@@ -2,7 +2,7 @@ use std::io;
 
 use standpipe_log::{File, FileExt};
 
-use crate::{crc_shift::shift, frame, segment::HEADER_BYTES};
+use crate::{crc_shift::shift, cursor::Remainder, frame, segment::HEADER_BYTES};
 
 /// The bytes between two remembered checksums.
 const STRIDE: u64 = 4096;
@@ -61,6 +61,16 @@ impl Finder {
         Ok(None)
     }
 
+    /// What follows a place where no sound frame is.
+    pub(crate) fn remainder<F: File>(&mut self, file: &F, from: u64) -> io::Result<Remainder> {
+        if is_zero(file, from, self.limit)? {
+            return Ok(Remainder { is_zero: true, proof: None });
+        }
+        let proves = |place: u64, frame: &frame::Header| frame.proven > from && frame.proven <= place;
+        let proof = self.find(file, from + 8, proves)?.map(|(place, _)| place);
+        Ok(Remainder { is_zero: false, proof })
+    }
+
     /// The checksum that belongs to the frame at these places; `bytes` begins with its header.
     fn checksum<F: File>(&mut self, file: &F, start: u64, end: u64, bytes: &[u8]) -> io::Result<u32> {
         let mut checksum = crc32c::crc32c_append(self.seed, &bytes[..4]);
@@ -105,6 +115,25 @@ impl Finder {
     }
 }
 
+fn is_zero<F: File>(file: &F, from: u64, limit: u64) -> io::Result<bool> {
+    const ZEROS: [u8; STRIDE as usize] = [0; STRIDE as usize];
+    let mut chunk =
+        vec![0; usize::try_from(limit.saturating_sub(from)).unwrap_or(usize::MAX).min(READ_BYTES)];
+    let mut at = from;
+    while at < limit {
+        let wide = usize::try_from(limit - at).unwrap_or(usize::MAX).min(chunk.len());
+        let read = file.read_full_at(&mut chunk[..wide], at)?;
+        if chunk[..read].chunks(ZEROS.len()).any(|bytes| *bytes != ZEROS[..bytes.len()]) {
+            return Ok(false);
+        }
+        if read < wide {
+            break;
+        }
+        at += read as u64;
+    }
+    Ok(true)
+}
+
 /// The checksum with the bytes of the file from `from` to `to` behind it.
 fn append<F: File>(file: &F, checksum: u32, from: u64, to: u64) -> io::Result<u32> {
     let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX).min(2 * STRIDE as usize)];
@@ -124,7 +153,10 @@ fn append<F: File>(file: &F, checksum: u32, from: u64, to: u64) -> io::Result<u3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Stamp, seal};
+    use crate::{
+        cursor::search,
+        frame::{Stamp, seal},
+    };
     use standpipe_log::{Lsn, Storage};
     use standpipe_testkit::MemStorage;
 
@@ -164,6 +196,36 @@ mod tests {
                 assert!(other.unwrap().is_none(), "the seed counts");
             }
         }
+    }
+
+    #[test]
+    fn what_remains_is_judged_as_opening_judges_it() {
+        let frame = |proven: u64| {
+            let mut bytes = vec![0; frame::HEADER_BYTES];
+            bytes.extend([7; 300]);
+            let stamp = Stamp { flags: 0, records: 1, base: Lsn::FIRST, previous: 0, proven };
+            seal(&mut bytes, SEED, stamp);
+            bytes
+        };
+        let mut seen = [false; 3];
+        for lead in [0, 8, 64, 4064, 5000, 300_000] {
+            for (proven, filler) in [(4104, 0xee), (4096, 0xee), (8192, 0), (1 << 30, 0xee), (0, 0)] {
+                let mut bytes = vec![filler; 8 + lead];
+                bytes.extend(frame(proven));
+                for bytes in [&bytes[..], &bytes[..8 + lead]] {
+                    let (_disk, file) = file_of(bytes);
+                    let limit = HEADER_BYTES + bytes.len() as u64;
+                    let remainder = Finder::new(SEED, limit).remainder(&file, HEADER_BYTES).unwrap();
+                    assert_eq!(
+                        remainder,
+                        search(&file, SEED, HEADER_BYTES, limit).unwrap(),
+                        "{lead} {proven}"
+                    );
+                    seen[usize::from(remainder.is_zero) + 2 * usize::from(remainder.proof.is_some())] = true;
+                }
+            }
+        }
+        assert_eq!(seen, [true; 3]);
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::io;
 use standpipe_log::{File, LogError, Lsn, Storage};
 
 use crate::{
-    cursor::{Cursor, Fault, Step, search},
+    cursor::{Cursor, Fault, Step},
     frame,
     inspect::{Damage, Lost, TailReport},
     patient::Patient,
@@ -178,7 +178,7 @@ impl<S: Storage, V: Visit> Tour<'_, S, V> {
                 Step::Bad(Fault::Unknown) => return Err(unknown(stop, at).into()),
                 Step::Bad(fault) => {
                     if stop.seal.is_none() {
-                        let remainder = search(&file, header.seed(), at, stop.limit()).map_err(unreadable)?;
+                        let remainder = finder.remainder(&file, at).map_err(unreadable)?;
                         let is_born = at < header.born_end;
                         match judge_tail(TailFacts { fault: Some(fault), is_born, remainder }) {
                             Tail::Clean => break,
@@ -191,6 +191,7 @@ impl<S: Storage, V: Visit> Tour<'_, S, V> {
                             Tail::Corrupt if doubted != Some(at) => {
                                 doubted = Some(at);
                                 cursor.refresh();
+                                finder = Finder::new(header.seed(), stop.limit());
                                 continue;
                             }
                             Tail::Corrupt => tail = Some(TailReport::Damaged),

@@ -15,7 +15,7 @@ use std::{
 use common::{fill, open, small};
 use standpipe_log::Storage;
 use standpipe_testkit::MemStorage;
-use standpipe_wal::{Log, Lsn, Part, Settings, Shown, dump, verify};
+use standpipe_wal::{Log, Lsn, Part, Settings, Shown, Ticket, dump, verify};
 
 type Change = fn(&MemStorage);
 
@@ -86,7 +86,7 @@ impl Storage for Shifting {
 fn sample() -> MemStorage {
     let disk = MemStorage::new();
     let log = common::open_with(&disk, Settings { segment_bytes: 8 << 10, ..small() }).unwrap();
-    log.pin(b"key", b"value").unwrap();
+    log.pin(b"key", b"value").unwrap().wait().unwrap();
     fill(&log, 0..12, 1200);
     log.close().unwrap();
     assert!(disk.names().len() >= 4);

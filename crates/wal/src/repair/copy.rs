@@ -166,20 +166,24 @@ impl<T: Storage> Visit for Copy<'_, T> {
 
     fn frame(&mut self, sound: &Sound<'_>) -> Result<(), Halt> {
         let payload = sound.cursor.payload();
-        if sound.frame.flags & frame::RESTATES != 0 {
+        let restates = sound.frame.flags & frame::RESTATES != 0;
+        if restates {
             let mut now = Pins::new();
             sound.cursor.items(sound.frame).for_each(|item| apply_pin(&mut now, payload, &item));
             self.repin(now)?;
             self.has_stale_pins = false;
-        } else {
-            for item in sound.cursor.items(sound.frame) {
-                if let Item::Data { lsn, bytes } = &item {
+        }
+        for item in sound.cursor.items(sound.frame) {
+            match &item {
+                Item::Data { lsn, bytes } => {
                     self.data(sound.stop, sound.offset, *lsn, &payload[bytes.clone()])?;
-                } else if let Item::Pin { key, value } = &item {
+                }
+                Item::Pin { key, value } if !restates => {
                     let at = |range: &Range<usize>| &payload[range.clone()];
                     self.pin(at(key), at(value))?;
                     apply_pin(&mut self.pins, payload, &item);
                 }
+                _ => {}
             }
         }
         self.lost_bytes = 0;
