@@ -8,7 +8,7 @@ use standpipe_core::{Mode, TableName};
 use standpipe_harness::{Key, Outcome, Settings, parse_duration};
 use standpipe_sink::{DeadLetters, ErrorLimit};
 use standpipe_sqlite::{Journal, Synchronous};
-use standpipe_wal::Durability;
+use standpipe_wal::{Compression, Durability};
 
 const fn key(name: &'static str, says: &'static str) -> Key {
     Key { name, says }
@@ -17,6 +17,9 @@ const fn key(name: &'static str, says: &'static str) -> Key {
 /// Every setting that `--set` takes. `wal.entropy` and `pool.clock` are code, and stay what they are.
 pub const KEYS: &[Key] = &[
     key("wal.durability", "what a ticket promises: group, sync, periodic:DURATION, os"),
+    key("wal.group_delay", "how long a group waits for company: a duration"),
+    key("wal.compression", "none, lz4, or lz4:SIZE for the least payload that is compressed"),
+    key("wal.segment_ahead", "whether the next segment is made before it is needed: true or false"),
     key("wal.segment_bytes", "space reserved for a segment of the log: a size such as 64MiB"),
     key("wal.record_bytes_max", "the largest record: a size"),
     key("wal.size_bytes_max", "space that the log may take: a size"),
@@ -80,7 +83,10 @@ pub fn wal(settings: &Settings) -> Outcome<standpipe_wal::Settings> {
 pub fn wal_over(settings: &Settings, over: standpipe_wal::Settings) -> Outcome<standpipe_wal::Settings> {
     Ok(standpipe_wal::Settings {
         durability: parsed(settings, "wal.durability", over.durability, durability)?,
+        group_delay: settings.duration("wal.group_delay", over.group_delay)?,
+        compression: parsed(settings, "wal.compression", over.compression, compression)?,
         segment_bytes: settings.bytes("wal.segment_bytes", over.segment_bytes)?,
+        segment_ahead: settings.get("wal.segment_ahead", over.segment_ahead)?,
         record_bytes_max: settings.bytes("wal.record_bytes_max", over.record_bytes_max)?,
         size_bytes_max: settings.bytes("wal.size_bytes_max", over.size_bytes_max)?,
         idle_proof: optional(settings, "wal.idle_proof", over.idle_proof)?,
@@ -232,6 +238,19 @@ fn parsed<T>(
     }
 }
 
+fn compression(text: &str) -> Result<Compression, &'static str> {
+    let wanted = "none, lz4 or lz4:SIZE";
+    match text.split_once(':') {
+        None if text == "none" => Ok(Compression::None),
+        None if text == "lz4" => Ok(Compression::lz4()),
+        Some(("lz4", size)) => {
+            let bytes = standpipe_harness::parse_bytes(size).and_then(|bytes| usize::try_from(bytes).ok());
+            bytes.map(|payload_bytes_min| Compression::Lz4 { payload_bytes_min }).ok_or(wanted)
+        }
+        _ => Err(wanted),
+    }
+}
+
 fn durability(text: &str) -> Result<Durability, &'static str> {
     match text {
         "group" => Ok(Durability::Group),
@@ -295,7 +314,10 @@ mod tests {
     /// A value for each key that is not a default, and is not like another's.
     const OTHER: &[&str] = &[
         "wal.durability=periodic:7ms",
+        "wal.group_delay=7ms",
+        "wal.compression=lz4:7KiB",
         "wal.segment_bytes=7MiB",
+        "wal.segment_ahead=false",
         "wal.record_bytes_max=70KiB",
         "wal.size_bytes_max=700MiB",
         "wal.idle_proof=none",
@@ -359,9 +381,13 @@ mod tests {
 
     #[test]
     fn values_that_say_nothing_are_refused() -> Outcome<()> {
-        for pair in
-            ["wal.durability=soon", "wal.durability=periodic:", "sink.errors_max=many", "stream.mode=x"]
-        {
+        for pair in [
+            "wal.durability=soon",
+            "wal.compression=zip",
+            "wal.durability=periodic:",
+            "sink.errors_max=many",
+            "stream.mode=x",
+        ] {
             let settings = given(&[pair])?;
             let refused =
                 wal(&settings).is_err() || sink(&settings).is_err() || mode(&settings, Mode::Append).is_err();

@@ -33,6 +33,7 @@ fn each_visible_mistake_is_found_by_the_case_of_its_duty() {
         (StorageMistake::StaleReads, "file_duty_1_written_bytes_are_read_at_once"),
         (StorageMistake::WriteOverstates, "file_duty_4_counts_are_true"),
         (StorageMistake::AllocateNothing, "file_duty_5_allocate_makes_zeros"),
+        (StorageMistake::DiesBeyondEnd, "file_duty_2_syncs_keep_bytes"),
     ] {
         let found = panicking_cases(mistake);
         assert!(found.contains(&case), "{mistake:?} was found by {found:?}, not by {case}");
@@ -40,8 +41,15 @@ fn each_visible_mistake_is_found_by_the_case_of_its_duty() {
 }
 
 #[test]
-fn mistakes_of_durability_are_not_seen_from_outside() {
-    for mistake in [StorageMistake::NoDirSync, StorageMistake::LyingSync, StorageMistake::RetryingSync] {
+fn mistakes_that_need_a_fault_are_not_seen_from_outside() {
+    for mistake in [
+        StorageMistake::NoDirSync,
+        StorageMistake::LyingSync,
+        StorageMistake::RetryingSync,
+        StorageMistake::WriteErrorsIgnored,
+        StorageMistake::StaysFull,
+        StorageMistake::ReadsWhole,
+    ] {
         assert!(panicking_cases(mistake).is_empty(), "{mistake:?}");
     }
 }

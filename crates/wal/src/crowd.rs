@@ -31,7 +31,10 @@ impl Crowd {
         (self.last, self.seen) = (now - self.seen, now);
     }
 
-    pub(crate) fn gather(&mut self, arrived: &AtomicU64) {
+    pub(crate) fn gather(&mut self, arrived: &AtomicU64, delay: Duration) {
+        if !delay.is_zero() {
+            thread::sleep(delay);
+        }
         if self.last < 2 {
             return;
         }

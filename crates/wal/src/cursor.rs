@@ -1,14 +1,14 @@
-use std::io;
+use std::{io, ops::Range};
 
 use standpipe_log::{File, FileExt, Lsn};
 
 use crate::{
-    frame,
+    compress, frame,
+    planted::{self, Plant},
     record::{Item, Walk},
     segment,
 };
 
-/// How much is read at once, in bytes, when the frame is not larger.
 const READ_BYTES: usize = 256 * 1024;
 /// A buffer above this size is given back after the frame that needed it.
 const KEPT_BYTES_MAX: usize = 4 << 20;
@@ -26,7 +26,21 @@ pub(crate) struct Cursor {
     pub(crate) lsn: Lsn,
     buffer: Vec<u8>,
     buffer_at: u64,
+    /// How much is read at once, in bytes, when the frame is not larger.
+    ahead: usize,
     frame: (usize, usize),
+    /// The payload of the last frame, when it was compressed.
+    raw: Vec<u8>,
+    is_raw: bool,
+}
+
+/// Where a cursor stands: what it must know to go on from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) incarnation: u64,
+    pub(crate) offset: u64,
+    pub(crate) chain: u32,
+    pub(crate) lsn: Lsn,
 }
 
 /// What lies at the cursor.
@@ -71,8 +85,34 @@ impl Cursor {
             lsn: base,
             buffer: Vec::new(),
             buffer_at: 0,
+            ahead: READ_BYTES,
             frame: (0, 0),
+            raw: Vec::new(),
+            is_raw: true,
         }
+    }
+
+    /// Reads no further ahead than a page: for the first frame of a segment.
+    pub(crate) fn narrow(self) -> Self {
+        Cursor { ahead: 4096, ..self }
+    }
+
+    /// In the midst of a segment, with what was read of it from there on already.
+    pub(crate) fn within(at: Standing, read: Vec<u8>) -> Self {
+        let Standing { incarnation, offset, chain, lsn } = at;
+        let seed = segment::seed(incarnation);
+        Cursor { seed, chain, offset, lsn, buffer: read, buffer_at: offset, ..Cursor::new(incarnation, lsn) }
+    }
+
+    /// What was read, at the places that [`place_as_read`](Cursor::place_as_read) said.
+    pub(crate) fn into_read(self) -> Vec<u8> {
+        self.buffer
+    }
+
+    /// Where the payload of the frame that the last step found lies in what was read; `None` where it is not there
+    /// as it was written.
+    pub(crate) fn place_as_read(&self) -> Option<Range<usize>> {
+        self.is_raw.then_some(self.frame.0..self.frame.1)
     }
 
     /// Reads the next frame, and nothing at or beyond `limit`.
@@ -88,7 +128,8 @@ impl Cursor {
         let Some(header) = frame::Header::read(&self.buffer[from..]) else {
             return Ok(Step::Bad(Fault::Broken("no frame starts here")));
         };
-        if u64::from(header.payload_bytes) > frame::PAYLOAD_BYTES_MAX || header.span() > left {
+        let is_too_long = u64::from(header.payload_bytes) > frame::PAYLOAD_BYTES_MAX || header.bytes() > left;
+        if is_too_long && !planted::is(Plant::BelievesLengths) {
             return Ok(Step::Bad(Fault::Broken("a frame's length goes beyond its segment")));
         }
         let bytes = frame::HEADER_BYTES + header.payload_bytes as usize;
@@ -97,7 +138,7 @@ impl Cursor {
         }
         let from = self.place();
         let frame = &self.buffer[from..from + bytes];
-        if frame::checksum(frame, self.seed) != header.checksum {
+        if frame::checksum(frame, self.seed) != header.checksum && !planted::is(Plant::SkipsChecksums) {
             return Ok(Step::Bad(Fault::Broken("a frame's checksum is wrong")));
         }
         if !header.is_known() {
@@ -109,7 +150,16 @@ impl Cursor {
         if header.base < self.lsn || header.proven > self.offset {
             return Ok(Step::Bad(Fault::Senseless("a frame's numbers make no sense here")));
         }
-        let payload = &frame[frame::HEADER_BYTES..];
+        self.is_raw = header.codec == frame::CODEC_RAW;
+        if !self.is_raw {
+            if self.raw.capacity() > KEPT_BYTES_MAX {
+                self.raw = Vec::new();
+            }
+            if let Err(what) = compress::decompress(&frame[frame::HEADER_BYTES..], &mut self.raw) {
+                return Ok(Step::Bad(Fault::Senseless(what)));
+            }
+        }
+        let payload = if self.is_raw { &frame[frame::HEADER_BYTES..] } else { &self.raw };
         let mut walk = Walk::new(header.records, header.base);
         while let Some(item) = walk.next(payload) {
             if let Err(what) = item {
@@ -119,13 +169,13 @@ impl Cursor {
         self.frame = (from + frame::HEADER_BYTES, from + bytes);
         self.lsn = walk.lsn();
         self.chain = header.checksum;
-        self.offset += header.span();
+        self.offset = header.next(self.offset);
         Ok(Step::Frame(header))
     }
 
-    /// The payload of the frame that the last step found.
+    /// The payload of the frame that the last step found, as it was before it was compressed.
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.buffer[self.frame.0..self.frame.1]
+        if self.is_raw { &self.buffer[self.frame.0..self.frame.1] } else { &self.raw }
     }
 
     /// Each record of the frame that the last step found.
@@ -142,8 +192,8 @@ impl Cursor {
     /// Goes on in the next segment with the same buffer.
     pub(crate) fn enter(&mut self, incarnation: u64, base: Lsn) {
         let fresh = Cursor::new(incarnation, base);
-        let buffer = std::mem::take(&mut self.buffer);
-        *self = Cursor { buffer, ..fresh };
+        let (buffer, raw) = (std::mem::take(&mut self.buffer), std::mem::take(&mut self.raw));
+        *self = Cursor { buffer, raw, ahead: self.ahead, ..fresh };
         self.buffer.clear();
     }
 
@@ -162,7 +212,7 @@ impl Cursor {
             self.buffer = Vec::new();
         }
         let left = usize::try_from(limit - self.offset).unwrap_or(usize::MAX);
-        let wanted = bytes.max(READ_BYTES.min(left));
+        let wanted = bytes.max(self.ahead.min(left));
         self.buffer.resize(wanted, 0);
         let read = match file.read_full_at(&mut self.buffer, self.offset) {
             Ok(read) => read,
@@ -177,73 +227,51 @@ impl Cursor {
     }
 }
 
-/// What lies behind the last sound frame of a segment.
+/// Whole frames in bytes that were read, found by their headers alone: nothing is checked, and no length is believed
+/// beyond the limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outline {
+    /// Where the first one starts.
+    from: u64,
+    /// Where the last one ends.
+    pub(crate) end: u64,
+    /// Its checksum, as it says.
+    pub(crate) chain: u32,
+    /// The number of the first one, as it says.
+    pub(crate) first: Option<Lsn>,
+}
+
+/// What follows the last whole frame of an [`Outline`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Remainder {
-    pub(crate) is_zero: bool,
-    /// A sound frame there, written when what is missing was already known durable.
-    pub(crate) proof: Option<u64>,
+pub(crate) enum Rest {
+    /// Nothing that was read, or a part of a header, or nothing that could be a frame.
+    Nothing,
+    /// A frame that is whole when this many bytes were read in all.
+    Wants(usize),
 }
 
-/// Looks through what follows a place where no sound frame is.
-pub(crate) fn search<F: File>(file: &F, seed: u32, from: u64, limit: u64) -> io::Result<Remainder> {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    let mut found = Remainder { is_zero: true, proof: None };
-    let mut chunk =
-        vec![0; usize::try_from(limit.saturating_sub(from)).unwrap_or(usize::MAX).min(READ_BYTES)];
-    let mut frame = Vec::new();
-    let mut at = from;
-    while at < limit {
-        let wanted = usize::try_from(limit - at).unwrap_or(usize::MAX).min(chunk.len());
-        let read = file.read_full_at(&mut chunk[..wanted], at)?;
-        for (page_at, page) in (at..).step_by(ZEROS.len()).zip(chunk[..read].chunks(ZEROS.len())) {
-            if *page == ZEROS[..page.len()] {
-                continue;
-            }
-            found.is_zero = false;
-            for start in (page_at..page_at + page.len() as u64).step_by(8).filter(|start| *start > from) {
-                if is_proof(file, seed, from, start, limit, &chunk[(start - at) as usize..read], &mut frame)?
-                {
-                    found.proof = Some(start);
-                    return Ok(found);
-                }
-            }
-        }
-        if read < wanted {
-            break;
-        }
-        at += read as u64;
+impl Outline {
+    pub(crate) fn new(from: u64, chain: u32) -> Self {
+        Outline { from, end: from, chain, first: None }
     }
-    Ok(found)
-}
 
-/// Whether a sound frame starts here that proves something beyond `missing`. Fields first, for they are cheap.
-fn is_proof<F: File>(
-    file: &F,
-    seed: u32,
-    missing: u64,
-    start: u64,
-    limit: u64,
-    seen: &[u8],
-    buffer: &mut Vec<u8>,
-) -> io::Result<bool> {
-    let mut fields = [0; frame::HEADER_BYTES];
-    if seen.len() >= frame::HEADER_BYTES {
-        fields.copy_from_slice(&seen[..frame::HEADER_BYTES]);
-    } else if !seen.starts_with(&frame::MAGIC.to_le_bytes())
-        || file.read_full_at(&mut fields, start)? < frame::HEADER_BYTES
-    {
-        return Ok(false);
+    /// Goes on over what was read from the first frame's start on.
+    pub(crate) fn follow(&mut self, read: &[u8], limit: u64) -> Rest {
+        while self.end < limit {
+            let at = (self.end - self.from) as usize;
+            let Some(header) = read.get(at..).and_then(frame::Header::read) else { break };
+            if u64::from(header.payload_bytes) > frame::PAYLOAD_BYTES_MAX || header.bytes() > limit - self.end
+            {
+                break;
+            }
+            let wanted = at + header.bytes() as usize;
+            if wanted > read.len() {
+                return Rest::Wants(wanted);
+            }
+            self.first.get_or_insert(header.base);
+            self.chain = header.checksum;
+            self.end = header.next(self.end);
+        }
+        Rest::Nothing
     }
-    let Some(header) = frame::Header::read(&fields) else { return Ok(false) };
-    let bytes = frame::HEADER_BYTES as u64 + u64::from(header.payload_bytes);
-    if header.proven <= missing || header.proven > start || start + bytes > limit {
-        return Ok(false);
-    }
-    if u64::from(header.payload_bytes) > frame::PAYLOAD_BYTES_MAX {
-        return Ok(false);
-    }
-    buffer.resize(bytes as usize, 0);
-    let read = file.read_full_at(buffer, start)?;
-    Ok(read == buffer.len() && frame::checksum(buffer, seed) == header.checksum)
 }

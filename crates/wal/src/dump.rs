@@ -192,16 +192,15 @@ impl Dump<'_> {
 
 impl Visit for Dump<'_> {
     fn wants(&self, stop: &Stop) -> bool {
-        stop.seal.is_none_or(|seal| seal.end_lsn > self.part.from)
+        // A segment without a record may have pins, which belong to the whole log.
+        self.part.from <= Lsn::FIRST || stop.seal.is_none_or(|seal| seal.end_lsn > self.part.from)
     }
 
     fn enter(&mut self, stop: &Stop) -> Result<(), Halt> {
         if self.dumped.records >= self.part.limit {
             return Err(Halt::Enough);
         }
-        if let (None, Some(header), false) = (self.next, &stop.header, stop.is_vouched_for()) {
-            self.next = Some(header.base);
-        }
+        self.next = self.next.or(stop.base());
         Ok(())
     }
 

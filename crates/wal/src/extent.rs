@@ -9,7 +9,7 @@ use std::{
 
 use standpipe_log::{LogError, Lsn};
 
-use crate::lock::lock;
+use crate::{lock::lock, meter, seal::Seal};
 
 /// What a log holds and how far it may be read.
 #[derive(Debug)]
@@ -42,14 +42,6 @@ pub(crate) struct Entry {
     pub(crate) first: Option<Lsn>,
     /// Where it ends; `None` for the one that is being written.
     pub(crate) seal: Option<Seal>,
-}
-
-/// The end of a segment that gets nothing more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seal {
-    pub(crate) end: u64,
-    pub(crate) end_lsn: Lsn,
-    pub(crate) chain: u32,
 }
 
 /// What a reader at some place may do.
@@ -110,6 +102,7 @@ impl Extent {
         }
         state.segments.push_back(entry);
         state.offset = offset;
+        meter::segments(state.segments.len());
     }
 
     /// Says that nothing more will come, and why.
@@ -162,6 +155,7 @@ impl Extent {
         let mut state = lock(&self.state);
         if state.segments.front().is_some_and(|head| head.sequence == sequence) {
             state.segments.pop_front();
+            meter::segments(state.segments.len());
         }
     }
 }

@@ -1,23 +1,30 @@
 use standpipe_log::Lsn;
 
-use crate::bytes::{u16_at, u32_at, u64_at};
+use crate::{
+    bytes::{u16_at, u32_at, u64_at},
+    segment,
+};
 
 /// The size of a frame's header, in bytes.
 pub(crate) const HEADER_BYTES: usize = 32;
 /// The longest payload that is believed, in bytes.
 pub(crate) const PAYLOAD_BYTES_MAX: u64 = 1 << 30;
-/// The payload as it is. 1 is kept for LZ4, 2 for zstd.
+/// The payload as it is.
 pub(crate) const CODEC_RAW: u8 = 0;
+/// The payload's length (4 bytes) and an LZ4 block. 2 is kept for zstd.
+pub(crate) const CODEC_LZ4: u8 = 1;
 
 pub(crate) const MAGIC: u16 = 0xF7A3;
 
 /// The frame states every pin: those that are not in it are gone. The first frame of each segment.
 pub(crate) const RESTATES: u8 = 1;
-/// The frame has no records: it is there for what it proves.
+/// The frame has no records: it is there for what it proves, or for where it ends.
 pub(crate) const PROOF: u8 = 2;
 /// Nothing was written after this frame: the log was closed.
 pub(crate) const CLOSED: u8 = 4;
-const KNOWN_FLAGS: u8 = RESTATES | PROOF | CLOSED;
+/// The next frame starts on the next page: what is synced with this one is never written to again.
+pub(crate) const GROUP_END: u8 = 8;
+const KNOWN_FLAGS: u8 = RESTATES | PROOF | CLOSED | GROUP_END;
 
 /// The fields in front of a frame's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +32,7 @@ pub(crate) struct Header {
     pub(crate) codec: u8,
     pub(crate) flags: u8,
     pub(crate) checksum: u32,
+    /// As it is stored.
     pub(crate) payload_bytes: u32,
     pub(crate) records: u32,
     pub(crate) base: Lsn,
@@ -54,18 +62,25 @@ impl Header {
 
     /// Whether this build knows what the frame's codec and flags mean.
     pub(crate) fn is_known(&self) -> bool {
-        self.codec == CODEC_RAW && self.flags & !KNOWN_FLAGS == 0
+        matches!(self.codec, CODEC_RAW | CODEC_LZ4) && self.flags & !KNOWN_FLAGS == 0
     }
 
-    /// The space from this frame's start to the next one's, in bytes.
-    pub(crate) fn span(&self) -> u64 {
-        span(self.payload_bytes as usize)
+    /// The bytes of the frame itself, without what pads it.
+    pub(crate) fn bytes(&self) -> u64 {
+        HEADER_BYTES as u64 + u64::from(self.payload_bytes)
+    }
+
+    /// Where the next frame starts when this one starts at `offset`.
+    pub(crate) fn next(&self, offset: u64) -> u64 {
+        let end = offset + span(self.payload_bytes as usize);
+        if self.flags & GROUP_END != 0 { segment::round_up(end) } else { end }
     }
 }
 
 /// What the writer says about a frame; the rest follows from the bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp {
+    pub(crate) codec: u8,
     pub(crate) flags: u8,
     pub(crate) records: u32,
     pub(crate) base: Lsn,
@@ -78,13 +93,13 @@ pub(crate) fn span(payload_bytes: usize) -> u64 {
     (HEADER_BYTES + payload_bytes).next_multiple_of(8) as u64
 }
 
-/// Fills in the header in front of the payload, pads the end and returns the frame's checksum.
-/// `frame` is 32 free bytes and the payload.
-pub(crate) fn seal(frame: &mut Vec<u8>, seed: u32, stamp: Stamp) -> u32 {
+/// Fills in the header in front of the payload, pads the end as far as the flags say and returns the frame's checksum.
+/// `frame` is 32 free bytes and the payload; it will lie at `offset`.
+pub(crate) fn seal(frame: &mut Vec<u8>, seed: u32, stamp: Stamp, offset: u64) -> u32 {
     let payload_bytes = u32::try_from(frame.len() - HEADER_BYTES).unwrap_or(u32::MAX);
     let proven = u32::try_from(stamp.proven / 8).unwrap_or(0);
     frame[..2].copy_from_slice(&MAGIC.to_le_bytes());
-    frame[2] = CODEC_RAW;
+    frame[2] = stamp.codec;
     frame[3] = stamp.flags;
     frame[8..12].copy_from_slice(&payload_bytes.to_le_bytes());
     frame[12..16].copy_from_slice(&stamp.records.to_le_bytes());
@@ -93,7 +108,9 @@ pub(crate) fn seal(frame: &mut Vec<u8>, seed: u32, stamp: Stamp) -> u32 {
     frame[28..32].copy_from_slice(&proven.to_le_bytes());
     let checksum = checksum(frame, seed);
     frame[4..8].copy_from_slice(&checksum.to_le_bytes());
-    frame.resize(frame.len().next_multiple_of(8), 0);
+    let end = offset + span(frame.len() - HEADER_BYTES);
+    let end = if stamp.flags & GROUP_END != 0 { segment::round_up(end) } else { end };
+    frame.resize((end - offset) as usize, 0);
     checksum
 }
 
@@ -110,14 +127,42 @@ mod tests {
     fn a_sealed_frame_reads_back_and_is_bound_to_its_seed() {
         let mut bytes = vec![0; HEADER_BYTES];
         bytes.extend_from_slice(b"payload");
-        let stamp = Stamp { flags: PROOF, records: 3, base: Lsn::new(9), previous: 5, proven: 4096 };
-        let sum = seal(&mut bytes, 77, stamp);
+        let stamp = Stamp {
+            codec: CODEC_RAW,
+            flags: PROOF,
+            records: 3,
+            base: Lsn::new(9),
+            previous: 5,
+            proven: 4096,
+        };
+        let sum = seal(&mut bytes, 77, stamp, 8192);
         assert_eq!(bytes.len(), 40);
         let header = Header::read(&bytes).unwrap();
         assert_eq!((header.payload_bytes, header.records, header.base), (7, 3, Lsn::new(9)));
         assert_eq!((header.previous, header.proven, header.flags), (5, 4096, PROOF));
-        assert_eq!((header.span(), header.checksum), (40, sum));
+        assert_eq!((header.next(8192), header.checksum), (8232, sum));
         assert_eq!(checksum(&bytes[..39], 77), sum);
         assert_ne!(checksum(&bytes[..39], 78), sum);
+    }
+
+    #[test]
+    fn the_end_of_a_group_fills_its_page() {
+        for (payload, offset, end) in
+            [(7, 8192, 12_288), (7, 8200, 12_288), (4064, 8192, 12_288), (4064, 8200, 16_384)]
+        {
+            let mut bytes = vec![1; HEADER_BYTES + payload];
+            let stamp = Stamp {
+                codec: CODEC_RAW,
+                flags: GROUP_END,
+                records: 1,
+                base: Lsn::FIRST,
+                previous: 0,
+                proven: 0,
+            };
+            seal(&mut bytes, 1, stamp, offset);
+            assert_eq!(offset + bytes.len() as u64, end);
+            assert_eq!(Header::read(&bytes).unwrap().next(offset), end);
+            assert!(bytes[HEADER_BYTES + payload..].iter().all(|byte| *byte == 0));
+        }
     }
 }

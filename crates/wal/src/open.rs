@@ -1,15 +1,18 @@
 use standpipe_log::{File, LogError, LogId, Lsn, Storage};
 
 use crate::{
-    birth::{Active, Draft, Pins, Stillborn, length_for},
+    birth::{Active, Draft, Origin, Pins, Stillborn, length_for},
     cursor::{Cursor, Step},
-    extent::{Entry, Seal},
+    extent::Entry,
     frame,
+    names::Names,
     record::{self, Kind},
     recovery::{Tail, judge_tail, skipped_numbers},
-    scan::{Found, Scan, first_data, links, scan, survey},
-    segment::{self, Header, Predecessor},
+    scan::{Found, Scan, first_data, links, scan, survey, take_ready},
+    seal::Seal,
+    segment::{self, Header},
     settings::Settings,
+    supply::{FREE_MAX, Free},
 };
 
 /// What opening a log found and did.
@@ -44,12 +47,23 @@ pub(crate) struct Opened<F> {
     pub(crate) is_sealed: bool,
     pub(crate) pins: Pins,
     pub(crate) recovery: Recovery,
+    /// Files that can become segments.
+    pub(crate) free: Vec<Free>,
 }
 
+/// The first segment of a log is no longer than this.
+const FIRST_BYTES_MAX: u64 = 4 << 20;
+/// A last segment that holds less is copied whole rather than left behind.
+const COPIED_BYTES_MAX: u64 = 1 << 20;
+
 /// Opens what is there, or makes a new log. The caller owns the directory.
-pub(crate) fn open<S: Storage>(storage: &S, settings: &Settings) -> Result<Opened<S::File>, LogError> {
+pub(crate) fn open<S: Storage>(
+    storage: &S,
+    settings: &Settings,
+    names: &Names,
+) -> Result<Opened<S::File>, LogError> {
     let mut found = survey(storage)?;
-    remove_drafts(storage)?;
+    let ready = take_ready(&mut found);
     let links = links(&found);
     if let Some((at, fault)) = links.iter().enumerate().find_map(|(at, link)| Some((at, link.clone().err()?)))
     {
@@ -57,11 +71,13 @@ pub(crate) fn open<S: Storage>(storage: &S, settings: &Settings) -> Result<Opene
     }
     let headers: Vec<Header> = found.iter().filter_map(|found| found.header.clone().ok()).collect();
     let (Some(last), Some(header)) = (found.pop(), headers.last().copied()) else {
-        return begin(storage, settings);
+        remove_drafts(storage)?;
+        return begin(storage, settings, names);
     };
     let mut entries = Vec::with_capacity(headers.len());
-    for (segment, pair) in found.iter().zip(headers.windows(2)) {
-        entries.push(sealed_entry(storage, segment, &pair[0], &pair[1])?);
+    for (at, segment) in found.iter().enumerate() {
+        let link = found.get(at + 1).unwrap_or(&last).link();
+        entries.push(sealed_entry(storage, segment, &headers[at], link)?);
     }
     let file = last.open(storage)?;
     let scan = scan(&file, &header, last.limit(&header)).map_err(|error| last.unreadable(error))?;
@@ -78,20 +94,29 @@ pub(crate) fn open<S: Storage>(storage: &S, settings: &Settings) -> Result<Opene
         Tail::Corrupt => return Err(last.corrupt(&scan)),
         Tail::Unsupported => return Err(last.unknown_frame(&scan)),
     }
+    if let Some(ready) = ready.as_ref().filter(|_| !scan.is_closed) {
+        ready.check_ready(storage)?;
+    }
+    // Nothing is changed before everything was looked at.
+    remove_drafts(storage)?;
+    let free = free_files(storage, settings, names, ready)?;
     let last = Last { found: last, file, header };
-    resume(storage, settings, entries, last, scan, recovery)
+    resume(storage, settings, names, entries, last, scan, recovery, free)
 }
 
 /// Goes on after the last segment, and never in it: after a failed sync the system may show pages that are not on
-/// disk, so what is not proven is copied and synced before any of it counts. A segment less than half full is
-/// replaced in one step by its copy; a fuller one gets a successor that says where it ends.
+/// disk, so what is not proven is copied and synced before any of it counts. A small segment, or one of which nothing is
+/// proven, is replaced in one step by its copy; a larger one gets a successor that says where it ends.
+#[allow(clippy::too_many_arguments, reason = "each is a part of what was found")]
 fn resume<S: Storage>(
     storage: &S,
     settings: &Settings,
+    names: &Names,
     mut entries: Vec<Entry>,
     last: Last<S::File>,
     scan: Scan,
     mut recovery: Recovery,
+    mut free: Vec<Free>,
 ) -> Result<Opened<S::File>, LogError> {
     let header = last.header;
     let end = scan.cursor.offset;
@@ -101,33 +126,36 @@ fn resume<S: Storage>(
     let next = next.ok_or_else(|| LogError::Full { what: "the number space is used up".to_owned() })?;
 
     let proven = scan.proven.min(scan.content_end);
-    let replaces = scan.content_end < settings.segment_bytes / 2;
+    // Where not even the first frame is proven there would be nothing that says how the segment begins.
+    let is_small = scan.content_end < COPIED_BYTES_MAX.min(settings.segment_bytes / 2);
+    let replaces = is_small || proven < scan.opening_end;
     let kept = last.prefix(proven)?;
     let seal = Seal { end: proven, end_lsn: kept.cursor.lsn, chain: kept.cursor.chain };
-    let incarnation = settings.entropy.draw() as u64;
-    let relaxed = settings.durability.is_relaxed();
-    let (fresh, pins, from) = if replaces {
-        (Header { incarnation, relaxed, ..header }, &scan.opening_pins, scan.opening_end)
+    let fresh = Header {
+        version: segment::VERSION,
+        incarnation: settings.entropy.draw() as u64,
+        relaxed: settings.durability.is_relaxed(),
+        recycled: false,
+        birth: None,
+        ..header
+    };
+    let (fresh, base, link, pins, from) = if replaces {
+        (fresh, last.found.base(), last.found.link(), &scan.opening_pins, scan.opening_end)
     } else {
-        let predecessor = Some(Predecessor {
-            sequence: header.sequence,
-            incarnation: header.incarnation,
-            end: seal.end,
-            end_lsn: seal.end_lsn,
-            chain: seal.chain,
-        });
-        let sequence = header.sequence + 1;
-        (
-            Header { sequence, incarnation, relaxed, base: seal.end_lsn, predecessor, ..header },
-            &kept.pins,
-            proven,
-        )
+        let (sequence, predecessor) = (header.sequence + 1, Some(header.named()));
+        (Header { sequence, predecessor, ..fresh }, seal.end_lsn, Some(seal), &kept.pins, proven)
     };
     let advance = frame::span(record::HEADER_BYTES + 8);
     let copied = end.saturating_sub(from);
-    let fresh = Header { length: length_for(pins, copied + advance, settings.segment_bytes), ..fresh };
+    let usual = first_length(settings).max(header.length.min(settings.segment_bytes));
+    let (length, origin) = match Free::pick(&mut free, length_for(pins, copied + advance, 0)) {
+        Some(free) => (free.bytes, Origin::Free(free.name)),
+        None => (length_for(pins, copied + advance, usual), Origin::New { is_zeroed: !fresh.relaxed }),
+    };
+    let fresh = Header { length, ..fresh };
 
-    let made = Draft::create(storage, fresh, pins).and_then(|mut draft| {
+    let made = Draft::create(storage, fresh, &origin).and_then(|mut draft| {
+        draft.begin(storage, base, link.as_ref(), pins)?;
         last.copy(from, end, &mut draft).map_err(Stillborn::Failed)?;
         if next > scan.cursor.lsn {
             let mut bytes = vec![0; frame::HEADER_BYTES];
@@ -135,53 +163,91 @@ fn resume<S: Storage>(
             let wrote = draft.write(&mut bytes, 0, 1, scan.cursor.lsn, next, None);
             wrote.map_err(|error| Stillborn::Failed(LogError::io("writing a segment", error)))?;
         }
-        draft.publish(storage)
+        draft.publish(storage, names)
     });
     let (mut active, is_sealed) = match made {
         Ok(active) => (active, false),
         Err(Stillborn::Failed(error)) => return Err(error),
         // Nothing unproven: the log can be read, truncated and so freed of its want of room; the first append tries again.
         Err(Stillborn::Full(_)) if proven == scan.content_end && next == scan.cursor.lsn => {
-            let file = last.file;
+            let (file, base) = (last.file, last.found.base());
             let (offset, chain) = (seal.end, seal.chain);
             let first = scan.first;
             let seed = header.seed();
-            (Active { file, header, seed, offset, synced: offset, chain, lsn: next, first }, true)
+            (Active { file, header, seed, base, offset, synced: offset, chain, lsn: next, first }, true)
         }
         Err(Stillborn::Full(what)) => return Err(LogError::Full { what }),
     };
     if !replaces && !is_sealed {
-        entries.push(entry(&header, kept.first, Some(seal)));
+        entries.push(entry(&last.found, &header, kept.first, Some(seal)));
     }
     if !is_sealed {
         recovery.rewritten_bytes = active.offset - segment::HEADER_BYTES;
     }
     active.lsn = next;
     entries.push(active.entry());
-    Ok(Opened { id: LogId(header.log), entries, active, is_sealed, pins: scan.pins, recovery })
+    Ok(Opened { id: LogId(header.log), entries, active, is_sealed, pins: scan.pins, recovery, free })
 }
 
 /// A log of its own in an empty directory.
-fn begin<S: Storage>(storage: &S, settings: &Settings) -> Result<Opened<S::File>, LogError> {
+fn begin<S: Storage>(storage: &S, settings: &Settings, names: &Names) -> Result<Opened<S::File>, LogError> {
     let pins = Pins::new();
+    let relaxed = settings.durability.is_relaxed();
     let header = Header {
+        version: segment::VERSION,
         log: settings.entropy.draw(),
         sequence: 1,
         incarnation: settings.entropy.draw() as u64,
-        base: Lsn::FIRST,
-        length: settings.segment_bytes,
+        length: length_for(&pins, 0, first_length(settings)),
         born_end: 0,
-        relaxed: settings.durability.is_relaxed(),
+        relaxed,
+        recycled: false,
         predecessor: None,
+        birth: None,
     };
-    let made = Draft::create(storage, header, &pins).and_then(|draft| draft.publish(storage));
+    let made = Draft::create(storage, header, &Origin::New { is_zeroed: !relaxed }).and_then(|mut draft| {
+        draft.begin(storage, Lsn::FIRST, None, &pins)?;
+        draft.publish(storage, names)
+    });
     let active = made.map_err(|error| match error {
         Stillborn::Full(what) => LogError::Full { what },
         Stillborn::Failed(error) => error,
     })?;
     let entries = vec![active.entry()];
     let recovery = Recovery::default();
-    Ok(Opened { id: LogId(header.log), entries, active, is_sealed: false, pins, recovery })
+    Ok(Opened { id: LogId(header.log), entries, active, is_sealed: false, pins, recovery, free: Vec::new() })
+}
+
+fn first_length(settings: &Settings) -> u64 {
+    settings.segment_bytes.min(FIRST_BYTES_MAX)
+}
+
+/// The files that can become segments: the one that was made ahead of time, which loses its name first, and one that was
+/// truncated. Others are removed.
+fn free_files<S: Storage>(
+    storage: &S,
+    settings: &Settings,
+    names: &Names,
+    ready: Option<Found>,
+) -> Result<Vec<Free>, LogError> {
+    let failed = |error| LogError::io(format!("clearing {}", storage.describe()), error);
+    if let Some(ready) = ready {
+        // Its header will be written over, which must not be seen under a segment's name.
+        names.change(storage, "after taking back a segment", |storage| {
+            storage.rename(&ready.name, &segment::free_name(ready.sequence)).map_err(failed)
+        })?;
+    }
+    let mut free: Vec<Free> = Vec::new();
+    for name in storage.list().map_err(failed)?.into_iter().filter(|name| segment::is_free(name)) {
+        let bytes = storage.open(&name).and_then(|file| file.len()).map_err(failed)?;
+        let is_usual = bytes <= settings.segment_bytes && bytes >= first_length(settings);
+        if is_usual && !settings.durability.is_relaxed() && free.len() < FREE_MAX {
+            free.push(Free { name, bytes });
+        } else {
+            storage.remove(&name).map_err(failed)?;
+        }
+    }
+    Ok(free)
 }
 
 /// The last segment.
@@ -203,7 +269,7 @@ impl<F: File> Last<F> {
 
     /// Copies the frames that hold anything, one at a time.
     fn copy(&self, from: u64, end: u64, draft: &mut Draft<F>) -> Result<(), LogError> {
-        let mut cursor = Cursor::new(self.header.incarnation, self.header.base);
+        let mut cursor = Cursor::new(self.header.incarnation, Lsn::new(0));
         let mut bytes = Vec::new();
         while cursor.offset < end {
             let at = cursor.offset;
@@ -232,13 +298,11 @@ fn sealed_entry<S: Storage>(
     storage: &S,
     segment: &Found,
     header: &Header,
-    next: &Header,
+    seal: Option<Seal>,
 ) -> Result<Entry, LogError> {
     let file = segment.open(storage)?;
-    let seal =
-        next.predecessor.map(|named| Seal { end: named.end, end_lsn: named.end_lsn, chain: named.chain });
     let end = seal.map_or(0, |seal| seal.end);
-    let mut cursor = Cursor::new(header.incarnation, header.base);
+    let mut cursor = Cursor::new(header.incarnation, Lsn::new(0)).narrow();
     let mut first = None;
     while first.is_none() {
         match cursor.step(&file, end).map_err(|error| segment.unreadable(error))? {
@@ -247,15 +311,15 @@ fn sealed_entry<S: Storage>(
             Step::End => break,
         }
     }
-    Ok(entry(header, first, seal))
+    Ok(entry(segment, header, first, seal))
 }
 
-fn entry(header: &Header, first: Option<Lsn>, seal: Option<Seal>) -> Entry {
+fn entry(found: &Found, header: &Header, first: Option<Lsn>, seal: Option<Seal>) -> Entry {
     Entry {
         sequence: header.sequence,
         incarnation: header.incarnation,
-        base: header.base,
-        length: header.length,
+        base: found.base(),
+        length: found.file_bytes,
         has_predecessor: header.predecessor.is_some(),
         first,
         seal,

@@ -1,12 +1,14 @@
 use std::{collections::BTreeMap, io};
 
-use standpipe_log::{File, FileExt, LogError, LogId, Storage};
+use standpipe_log::{File, FileExt, LogError, LogId, Lsn, Storage};
 
 use crate::{
-    extent::Seal,
+    cursor::Fault,
     patient::Patient,
-    scan::{Found, links},
-    segment::{self, Header, HeaderFault, Predecessor},
+    remainder::search,
+    scan::{Found, beginning, links, opening_frame, take_ready},
+    seal::Seal,
+    segment::{self, Birth, Header, HeaderFault, Predecessor},
 };
 
 /// How often a directory that changes meanwhile is listed anew.
@@ -20,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) stops: Vec<Stop>,
     /// What opening the log would say of its segments' headers, and of which one.
     pub(crate) refusal: Option<(usize, &'static str)>,
+    /// The next segment, made ahead of its time: its name and length in bytes. Nothing is in it.
+    pub(crate) ready: Option<(String, u64)>,
     /// Files that are no segments; their names and lengths in bytes.
     pub(crate) others: Vec<(String, u64)>,
 }
@@ -34,6 +38,8 @@ pub(crate) struct Stop {
     pub(crate) written: Result<Header, HeaderFault>,
     /// What its frames are believed by; `None` where nothing says which of them are its own.
     pub(crate) header: Option<Header>,
+    /// How it begins; `None` where nothing says it.
+    pub(crate) birth: Option<Birth>,
     /// What is wrong with its header or its place.
     pub(crate) fault: Option<String>,
     /// Where its successor says that it ends.
@@ -53,9 +59,18 @@ impl Stop {
         end.min(self.file_bytes)
     }
 
-    /// Whether a frame may be looked for by what another segment says, and the base is not known.
+    /// The number of its first record, or a lower one.
+    pub(crate) fn base(&self) -> Option<Lsn> {
+        self.birth.map(|birth| birth.base)
+    }
+
+    /// Whether its frames are told by what another segment says.
     pub(crate) fn is_vouched_for(&self) -> bool {
         self.header.is_some() && self.written.is_err()
+    }
+
+    fn is_doubtful(&self) -> bool {
+        self.fault.is_some() || self.birth.is_none()
     }
 }
 
@@ -65,7 +80,7 @@ impl Plan {
     pub(crate) fn make<S: Storage>(storage: &S) -> Result<Self, LogError> {
         let mut plan = Plan::look(storage)?;
         for _ in 0..TRIES_MAX {
-            if plan.stops.iter().all(|stop| stop.fault.is_none()) && plan.refusal.is_none() {
+            if !plan.stops.iter().any(Stop::is_doubtful) && plan.refusal.is_none() {
                 break;
             }
             let again = Plan::look(storage)?;
@@ -79,7 +94,14 @@ impl Plan {
     }
 
     fn look<S: Storage>(storage: &S) -> Result<Self, LogError> {
-        let (found, others) = survey(storage)?;
+        let (mut found, others) = survey(storage)?;
+        let ready = match take_ready(&mut found) {
+            Some(last) if was_begun(storage, &last)? => {
+                found.push(last);
+                None
+            }
+            other => other.map(|ready| (ready.name, ready.file_bytes)),
+        };
         let id = identity(&found);
         let refusal = links(&found).into_iter().enumerate().find_map(|(at, link)| match link.err()? {
             HeaderFault::Damaged(what) => Some((at, what)),
@@ -87,22 +109,61 @@ impl Plan {
         });
         let count = found.len();
         let mut stops = Vec::with_capacity(count);
-        // From the newest to the oldest: each says which one it was written after.
-        let mut named: Option<Predecessor> = None;
+        // From the newest to the oldest: each says which one it was written after, and where that ends.
+        let mut after: Option<Stop> = None;
         for (at, found) in found.into_iter().enumerate().rev() {
-            let by = named.take().filter(|named| named.sequence == found.sequence);
-            let stop = stop(found, id, by, at + 1 == count)?;
-            named = stop.header.and_then(|header| header.predecessor);
-            stops.push(stop);
+            let next = after.as_ref().filter(|after| found.sequence.checked_add(1) == Some(after.sequence));
+            let by = next.and_then(|next| next.header?.predecessor);
+            let by = by.filter(|by| by.sequence == found.sequence);
+            let seal = next.filter(|next| by.is_some() || next.is_vouched_for());
+            let seal = seal.and_then(|next| next.birth?.link);
+            let mut stop = stop(found, id, by, seal, at + 1 == count)?;
+            if let (true, Some(header)) = (stop.is_vouched_for(), &stop.header) {
+                stop.birth = first_words(storage, &stop, header)?;
+            }
+            stops.extend(after.replace(stop));
         }
+        stops.extend(after);
         stops.reverse();
-        Ok(Plan { id: id.map(LogId), stops, refusal, others })
+        Ok(Plan { id: id.map(LogId), stops, refusal, ready, others })
     }
 }
 
-/// What to make of one segment, and of what its successor says of it.
-fn stop(found: Found, id: Option<u128>, by: Option<Predecessor>, is_last: bool) -> Result<Stop, LogError> {
-    let seal = by.map(|by| Seal { end: by.end, end_lsn: by.end_lsn, chain: by.chain });
+/// Whether a last segment without a sound first frame was begun all the same: a later frame proves the first one.
+fn was_begun<S: Storage>(storage: &S, last: &Found) -> Result<bool, LogError> {
+    let Ok(header) = &last.header else { return Ok(false) };
+    let unreadable = |error| LogError::io(format!("reading {}", last.name), error);
+    let file = match storage.open(&last.name) {
+        Ok(file) => Patient::new(file),
+        // Taken back since it was listed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let found = search(&file, header, segment::HEADER_BYTES, header.seed(), last.limit(header));
+    found.map(|found| found.proof.is_some()).map_err(unreadable)
+}
+
+/// How a segment without a sound header begins, by its first frame.
+fn first_words<S: Storage>(storage: &S, stop: &Stop, header: &Header) -> Result<Option<Birth>, LogError> {
+    let unreadable = |error| LogError::io(format!("reading {}", stop.name), error);
+    match storage.open(&stop.name) {
+        Ok(file) => {
+            let begun = opening_frame(&Patient::new(file), header.incarnation, stop.limit());
+            begun.map(Result::ok).map_err(unreadable)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+/// What to make of one segment, and of what its successor says of it: which one it is, and where it ends.
+fn stop(
+    found: Found,
+    id: Option<u128>,
+    by: Option<Predecessor>,
+    seal: Option<Seal>,
+    is_last: bool,
+) -> Result<Stop, LogError> {
     let (header, fault) = match &found.header {
         Err(HeaderFault::Unsupported(_)) => {
             let fault = found.header.clone().err();
@@ -127,21 +188,25 @@ fn stop(found: Found, id: Option<u128>, by: Option<Predecessor>, is_last: bool) 
             _ => (Some(*header), None),
         },
     };
-    let Found { name, sequence, file_bytes, header: written } = found;
-    Ok(Stop { name, sequence, file_bytes, written, header, fault, seal, is_last })
+    let Found { name, sequence, file_bytes, header: written, beginning } = found;
+    let birth = beginning.ok().filter(|_| header.is_some());
+    Ok(Stop { name, sequence, file_bytes, written, header, birth, fault, seal, is_last })
 }
 
-/// What must have been in a header that is damaged, as far as its successor says. Its base is not known, nor what came before it.
+/// What must have been in a header that is damaged, as far as its successor says. What came before it is not known.
 fn stand_in(found: &Found, log: u128, by: Predecessor) -> Header {
     Header {
+        version: segment::VERSION,
         log,
         sequence: found.sequence,
         incarnation: by.incarnation,
-        base: standpipe_log::Lsn::FIRST,
         length: found.file_bytes,
         born_end: segment::HEADER_BYTES,
         relaxed: false,
+        // Nothing that lies in it may be taken for its own without a proof.
+        recycled: true,
         predecessor: None,
+        birth: None,
     }
 }
 
@@ -184,7 +249,12 @@ fn survey<S: Storage>(storage: &S) -> Result<Listing, LogError> {
             None => others.push((name, file_bytes)),
             Some(sequence) => {
                 let header = read_header(&file).map_err(|error| failed(&name, error))?;
-                found.push(Found { name, sequence, file_bytes, header });
+                let beginning = match &header {
+                    Ok(header) => beginning(&file, header, header.length.min(file_bytes)),
+                    Err(_) => Ok(Err(Fault::Broken("the segment header is damaged"))),
+                };
+                let beginning = beginning.map_err(|error| failed(&name, error))?;
+                found.push(Found { name, sequence, file_bytes, header, beginning });
             }
         }
     }

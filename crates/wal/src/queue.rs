@@ -1,11 +1,18 @@
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
 
 use standpipe_log::{LogError, Lsn};
 
 use crate::{
     frame,
+    group::{Group, Lead},
+    meter::Since,
     record::{self, Kind},
-    ticket::Group,
+    segment::PAGE_BYTES,
+    settings::Durability,
 };
 
 /// The most that all pins together may take, in bytes: every segment begins with them.
@@ -27,7 +34,33 @@ pub(crate) struct Pending {
     pub(crate) pin_bytes: usize,
     /// What was counted for it in [`Queue::waiting_bytes`].
     pub(crate) cost: u64,
+    /// What its tickets wait for.
+    pub(crate) needs: Needs,
+    pub(crate) since: Since,
     pub(crate) group: Arc<Group>,
+}
+
+/// What those who wait for a frame were promised.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Needs {
+    /// Some are content when it is written.
+    pub(crate) write: bool,
+    /// Some wait for a sync.
+    pub(crate) sync: bool,
+    /// For a sync now, with nobody else.
+    pub(crate) haste: bool,
+    /// Written, it is to be synced within this time.
+    pub(crate) sync_after: Option<Duration>,
+}
+
+impl Needs {
+    fn add(&mut self, durability: Durability, own: Durability) {
+        self.write |= durability.is_relaxed();
+        self.sync |= !durability.is_relaxed();
+        self.haste |= durability == Durability::Sync;
+        let after = durability.sync_after(own);
+        self.sync_after = [self.sync_after, after].into_iter().flatten().min();
+    }
 }
 
 impl Pending {
@@ -45,6 +78,17 @@ pub(crate) enum Standing {
     Poisoned(LogError),
 }
 
+/// How the log's thread waits for something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// It works.
+    Awake,
+    /// It looks again by itself soon; whoever demands something wakes it.
+    Dozing,
+    /// Whoever appends wakes it.
+    Asleep,
+}
+
 /// How much the log may still take on disk, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Space {
@@ -52,6 +96,8 @@ pub(crate) struct Space {
     pub(crate) taken: u64,
     /// What is free in the last one.
     pub(crate) active_free: u64,
+    /// What will be free in the one that is ready.
+    pub(crate) next_free: u64,
     pub(crate) cap: u64,
     pub(crate) segment_bytes: u64,
 }
@@ -59,7 +105,7 @@ pub(crate) struct Space {
 impl Space {
     fn free(&self) -> u64 {
         let beyond = self.cap.saturating_sub(self.taken);
-        self.active_free + if beyond >= self.segment_bytes { beyond } else { 0 }
+        self.active_free + self.next_free + if beyond >= self.segment_bytes { beyond } else { 0 }
     }
 }
 
@@ -74,22 +120,39 @@ pub(crate) struct Queue {
     pub(crate) waiting_bytes: u64,
     /// The durable pins and those on their way.
     pub(crate) pinned_bytes: usize,
-    /// Whether the log's thread sleeps and wants to be woken.
-    pub(crate) asleep: bool,
+    /// Someone waits who cannot write for himself.
+    pub(crate) is_demanded: bool,
+    /// How the log's thread waits.
+    pub(crate) rest: Rest,
+    /// When what was written is to be synced at the latest.
+    pub(crate) sync_due: Option<Instant>,
+    own: Durability,
+    lead: Weak<dyn Lead>,
     next: Lsn,
     frame_bytes_soft: usize,
     spares: Vec<Pending>,
 }
 
 impl Queue {
-    pub(crate) fn new(next: Lsn, space: Space, frame_bytes_soft: usize, pinned_bytes: usize) -> Self {
+    pub(crate) fn new(
+        next: Lsn,
+        space: Space,
+        frame_bytes_soft: usize,
+        pinned_bytes: usize,
+        own: Durability,
+        lead: Weak<dyn Lead>,
+    ) -> Self {
         Queue {
             pending: VecDeque::new(),
             standing: Standing::Open,
             space,
             waiting_bytes: 0,
             pinned_bytes,
-            asleep: false,
+            is_demanded: false,
+            rest: Rest::Awake,
+            sync_due: None,
+            own,
+            lead,
             next,
             frame_bytes_soft,
             spares: Vec::new(),
@@ -107,10 +170,11 @@ impl Queue {
         &mut self,
         records: impl ExactSizeIterator<Item = &'a [&'a [u8]]>,
         laid: usize,
+        durability: Durability,
     ) -> Result<(Arc<Group>, Lsn), LogError> {
         let count = records.len() as u64;
         let (first, end) = (self.next, self.after(count)?);
-        let pending = self.room(laid)?;
+        let pending = self.room(laid, durability)?;
         for parts in records {
             record::lay(&mut pending.bytes, Kind::Data, parts);
         }
@@ -129,7 +193,7 @@ impl Queue {
             let what = format!("pins may take {PINNED_BYTES_MAX} bytes together, {held} are taken");
             return Err(LogError::Full { what });
         }
-        let pending = self.room(laid)?;
+        let pending = self.room(laid, self.own)?;
         record::lay_pin(&mut pending.bytes, key, value);
         pending.records += 1;
         pending.pin_bytes += laid;
@@ -144,7 +208,7 @@ impl Queue {
         if to <= self.next {
             return Ok(None);
         }
-        let pending = self.room(record::HEADER_BYTES + 8)?;
+        let pending = self.room(record::HEADER_BYTES + 8, self.own)?;
         record::lay(&mut pending.bytes, Kind::Advance, &[&to.number().to_le_bytes()]);
         pending.records += 1;
         pending.end = to;
@@ -177,11 +241,12 @@ impl Queue {
     }
 
     /// The frame that takes `laid` more bytes: the last one, or a new one.
-    fn room(&mut self, laid: usize) -> Result<&mut Pending, LogError> {
+    fn room(&mut self, laid: usize, durability: Durability) -> Result<&mut Pending, LogError> {
         self.check()?;
+        let own = self.own;
         let soft = self.frame_bytes_soft;
         let joins = self.pending.back().is_some_and(|last| last.bytes.len() + laid <= soft);
-        let more = laid as u64 + if joins { 0 } else { frame::HEADER_BYTES as u64 + 8 };
+        let more = laid as u64 + if joins { 0 } else { frame::HEADER_BYTES as u64 + PAGE_BYTES };
         if self.waiting_bytes + more > self.space.free() {
             let (taken, cap, waiting) = (self.space.taken, self.space.cap, self.waiting_bytes);
             let what = format!("its files take {taken} of at most {cap} bytes, {waiting} wait to be written");
@@ -194,6 +259,7 @@ impl Queue {
         }
         let last = self.pending.back_mut().ok_or(LogError::Closed)?;
         last.cost += more;
+        last.needs.add(durability, own);
         Ok(last)
     }
 
@@ -207,15 +273,28 @@ impl Queue {
             first: None,
             pin_bytes: 0,
             cost: 0,
-            group: Arc::default(),
+            needs: Needs::default(),
+            since: Since::now(),
+            group: Arc::new(Group::new(self.lead.clone())),
         });
         match Arc::get_mut(&mut blank.group) {
             Some(group) => group.renew(),
             // Someone still holds a ticket of it.
-            None => blank.group = Arc::default(),
+            None => blank.group = Arc::new(Group::new(self.lead.clone())),
         }
         blank.bytes.clear();
         blank.bytes.resize(frame::HEADER_BYTES, 0);
-        Pending { records: 0, base: next, end: next, first: None, pin_bytes: 0, cost: 0, ..blank }
+        let (needs, since) = (Needs::default(), Since::now());
+        Pending {
+            records: 0,
+            base: next,
+            end: next,
+            first: None,
+            pin_bytes: 0,
+            cost: 0,
+            needs,
+            since,
+            ..blank
+        }
     }
 }

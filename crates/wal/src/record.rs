@@ -2,7 +2,10 @@ use std::ops::Range;
 
 use standpipe_log::Lsn;
 
-use crate::bytes::{u32_at, u64_at};
+use crate::{
+    bytes::{u32_at, u64_at},
+    seal::Seal,
+};
 
 /// The bytes in front of each record.
 pub(crate) const HEADER_BYTES: usize = 8;
@@ -17,7 +20,11 @@ pub(crate) enum Kind {
     Pin = 2,
     /// The number that the next record gets.
     Advance = 3,
+    /// Where the segment before ends. The first record of a segment.
+    Link = 4,
 }
+
+const LINK_BYTES: usize = 24;
 
 /// Lays a record behind what is there. The caller has checked that the parts fit 32 bits.
 pub(crate) fn lay(out: &mut Vec<u8>, kind: Kind, parts: &[&[u8]]) {
@@ -36,6 +43,17 @@ pub(crate) fn lay_pin(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     lay(out, Kind::Pin, &[&key_bytes, key, value]);
 }
 
+pub(crate) fn lay_link(out: &mut Vec<u8>, link: &Seal) {
+    let (end, lsn, chain) =
+        (link.end.to_le_bytes(), link.end_lsn.number().to_le_bytes(), link.chain.to_le_bytes());
+    lay(out, Kind::Link, &[&end, &lsn, &chain, &[0; 4]]);
+}
+
+/// The space of a link's record, in bytes.
+pub(crate) const fn link_bytes() -> usize {
+    HEADER_BYTES + LINK_BYTES
+}
+
 /// The space of a pin's record, in bytes.
 pub(crate) fn pin_bytes(key: &[u8], value: &[u8]) -> usize {
     HEADER_BYTES + 4 + key.len() + value.len()
@@ -47,6 +65,7 @@ pub(crate) enum Item {
     Data { lsn: Lsn, bytes: Range<usize> },
     Pin { key: Range<usize>, value: Range<usize> },
     Advance,
+    Link(Seal),
 }
 
 /// A walk over the records of a frame. Keeps no borrow, so that it can live beside the buffer it walks over.
@@ -68,6 +87,7 @@ impl Walk {
     }
 
     /// The next record, or what is wrong with it. Believes no length.
+    #[inline]
     pub(crate) fn next(&mut self, payload: &[u8]) -> Option<Result<Item, &'static str>> {
         if self.left == 0 {
             return (self.at != payload.len()).then(|| {
@@ -82,6 +102,7 @@ impl Walk {
         Some(item)
     }
 
+    #[inline]
     fn read(&mut self, payload: &[u8]) -> Result<Item, &'static str> {
         let body = self.at + HEADER_BYTES;
         if body > payload.len() {
@@ -113,6 +134,9 @@ impl Walk {
             }
             self.lsn = to;
             Ok(Item::Advance)
+        } else if kind == Kind::Link as u8 && length == LINK_BYTES {
+            let (end, end_lsn) = (u64_at(payload, body), Lsn::new(u64_at(payload, body + 8)));
+            Ok(Item::Link(Seal { end, end_lsn, chain: u32_at(payload, body + 16) }))
         } else {
             Err("a record of an unknown kind")
         }
@@ -130,13 +154,16 @@ mod tests {
         lay_pin(&mut payload, b"key", b"value");
         lay(&mut payload, Kind::Advance, &[&50u64.to_le_bytes()]);
         lay(&mut payload, Kind::Data, &[]);
-        let mut walk = Walk::new(4, Lsn::new(7));
+        let link = Seal { end: 8192, end_lsn: Lsn::new(5), chain: 77 };
+        lay_link(&mut payload, &link);
+        let mut walk = Walk::new(5, Lsn::new(7));
         let Some(Ok(Item::Data { lsn, bytes })) = walk.next(&payload) else { panic!() };
         assert_eq!((lsn, &payload[bytes]), (Lsn::new(7), b"hello".as_slice()));
         let Some(Ok(Item::Pin { key, value })) = walk.next(&payload) else { panic!() };
         assert_eq!((&payload[key], &payload[value]), (b"key".as_slice(), b"value".as_slice()));
         assert_eq!(walk.next(&payload), Some(Ok(Item::Advance)));
         assert!(matches!(walk.next(&payload), Some(Ok(Item::Data { lsn, .. })) if lsn == Lsn::new(50)));
+        assert_eq!(walk.next(&payload), Some(Ok(Item::Link(link))));
         assert_eq!((walk.next(&payload), walk.lsn()), (None, Lsn::new(51)));
     }
 

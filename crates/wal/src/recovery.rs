@@ -1,6 +1,10 @@
 //! What is done about what is found: the decisions of opening, without any I/O.
 
-use crate::cursor::{Fault, Remainder};
+use crate::{
+    cursor::Fault,
+    planted::{self, Plant},
+    remainder::Remainder,
+};
 
 /// What was seen where the sound frames of the last segment stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +38,24 @@ pub(crate) enum Tail {
 /// | in what was synced before the segment got its name | corrupt |
 /// | before a sound frame that knew this place to be durable | corrupt |
 /// | at the segment's end | clean |
-/// | before nothing but zeros | clean |
+/// | before nothing but zeros; in a recycled file: before no frame that names this place | clean |
 /// | otherwise | torn |
 pub(crate) fn judge_tail(facts: TailFacts) -> Tail {
+    match verdict(facts) {
+        Tail::Corrupt if planted::is(Plant::CutsDamage) => Tail::Torn,
+        Tail::Torn if planted::is(Plant::RefusesTornTails) => Tail::Corrupt,
+        tail => tail,
+    }
+}
+
+fn verdict(facts: TailFacts) -> Tail {
     match facts {
         TailFacts { fault: Some(Fault::Unknown), .. } => Tail::Unsupported,
         TailFacts { fault: Some(Fault::Senseless(_)), .. } => Tail::Corrupt,
         TailFacts { is_born: true, .. } => Tail::Corrupt,
         TailFacts { remainder: Remainder { proof: Some(_), .. }, .. } => Tail::Corrupt,
         TailFacts { fault: None, .. } => Tail::Clean,
-        TailFacts { remainder: Remainder { is_zero: true, .. }, .. } => Tail::Clean,
+        TailFacts { remainder: Remainder { is_blank: true, .. }, .. } => Tail::Clean,
         TailFacts { fault: Some(Fault::Broken(_)), .. } => Tail::Torn,
     }
 }
@@ -55,6 +67,8 @@ pub(crate) struct LinkFacts {
     pub(crate) header: bool,
     /// Its header has the number that its name has.
     pub(crate) named: bool,
+    /// Its first frame says how it begins.
+    pub(crate) begun: bool,
     /// It is the oldest one there: what came before may have been truncated.
     pub(crate) oldest: bool,
     /// The segment numbered one less is there, is of the same log, and is the one that the header means.
@@ -68,6 +82,7 @@ pub(crate) fn judge_link(facts: LinkFacts) -> Result<(), &'static str> {
     match facts {
         LinkFacts { header: false, .. } => Err("the segment header is damaged"),
         LinkFacts { named: false, .. } => Err("the segment's name is not the number in its header"),
+        LinkFacts { begun: false, .. } => Err("the segment's first frame is damaged"),
         LinkFacts { oldest: true, .. } => Ok(()),
         LinkFacts { linked: false, .. } => {
             Err("the segment before it is missing, or another one lies in its place")
@@ -96,9 +111,9 @@ mod tests {
         let mut counted = [0; 4];
         for fault in faults {
             for is_born in [false, true] {
-                for is_zero in [false, true] {
+                for is_blank in [false, true] {
                     for proof in [None, Some(8192)] {
-                        let facts = TailFacts { fault, is_born, remainder: Remainder { is_zero, proof } };
+                        let facts = TailFacts { fault, is_born, remainder: Remainder { is_blank, proof } };
                         let verdict = judge_tail(facts);
                         let proven = is_born || proof.is_some();
                         match fault {
@@ -107,7 +122,7 @@ mod tests {
                             _ if proven => {
                                 assert_eq!(verdict, Tail::Corrupt, "proven damage is never cut: {facts:?}")
                             }
-                            Some(Fault::Broken(_)) if !is_zero => assert_eq!(verdict, Tail::Torn),
+                            Some(Fault::Broken(_)) if !is_blank => assert_eq!(verdict, Tail::Torn),
                             _ => assert_eq!(verdict, Tail::Clean),
                         }
                         counted[verdict as usize] += 1;
@@ -120,11 +135,20 @@ mod tests {
 
     #[test]
     fn every_case_of_a_link_is_decided() {
-        for case in 0..32_u32 {
+        for case in 0..64_u32 {
             let bit = |at: u32| case & (1 << at) != 0;
-            let facts =
-                LinkFacts { header: bit(0), named: bit(1), oldest: bit(2), linked: bit(3), reaches: bit(4) };
-            let good = facts.header && facts.named && (facts.oldest || (facts.linked && facts.reaches));
+            let facts = LinkFacts {
+                header: bit(0),
+                named: bit(1),
+                oldest: bit(2),
+                linked: bit(3),
+                reaches: bit(4),
+                begun: bit(5),
+            };
+            let good = facts.header
+                && facts.named
+                && facts.begun
+                && (facts.oldest || (facts.linked && facts.reaches));
             assert_eq!(judge_link(facts).is_ok(), good, "{facts:?}");
         }
     }

@@ -2,7 +2,7 @@ use std::io;
 
 use standpipe_log::{File, FileExt};
 
-use crate::{crc_shift::shift, cursor::Remainder, frame, segment::HEADER_BYTES};
+use crate::{crc_shift::shift, frame, segment::HEADER_BYTES};
 
 /// The bytes between two remembered checksums.
 const STRIDE: u64 = 4096;
@@ -27,16 +27,21 @@ impl Finder {
         Finder { seed, limit, prefixes: None }
     }
 
-    /// The first place at or behind `from` where a frame starts whose checksum is right, among those that are
-    /// `wanted` by their fields.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The first place at or behind `from`, and at a multiple of `step`, where a frame starts whose checksum is right, among
+    /// those that are `wanted` by their fields.
     pub(crate) fn find<F: File>(
         &mut self,
         file: &F,
         from: u64,
+        step: u64,
         wanted: impl Fn(u64, &frame::Header) -> bool,
     ) -> io::Result<Option<(u64, frame::Header)>> {
         let limit = self.limit.min(file.len()?);
-        let mut at = from.next_multiple_of(8);
+        let mut at = from.next_multiple_of(step);
         let mut chunk = Vec::new();
         while at + frame::HEADER_BYTES as u64 <= limit {
             let wide = usize::try_from(limit - at).unwrap_or(usize::MAX).min(READ_BYTES);
@@ -44,7 +49,7 @@ impl Finder {
             let read = file.read_full_at(&mut chunk, at)?;
             // The last starts of a chunk need bytes of the next one: it begins with them.
             let Some(last) = read.checked_sub(frame::HEADER_BYTES) else { break };
-            for start in (0..=last).step_by(8) {
+            for start in (0..=last).step_by(step as usize) {
                 let Some(header) = frame::Header::read(&chunk[start..read]) else { continue };
                 let place = at + start as u64;
                 let end = place + frame::HEADER_BYTES as u64 + u64::from(header.payload_bytes);
@@ -56,19 +61,9 @@ impl Finder {
                     return Ok(Some((place, header)));
                 }
             }
-            at += (last / 8 * 8 + 8) as u64;
+            at += last as u64 / step * step + step;
         }
         Ok(None)
-    }
-
-    /// What follows a place where no sound frame is.
-    pub(crate) fn remainder<F: File>(&mut self, file: &F, from: u64) -> io::Result<Remainder> {
-        if is_zero(file, from, self.limit)? {
-            return Ok(Remainder { is_zero: true, proof: None });
-        }
-        let proves = |place: u64, frame: &frame::Header| frame.proven > from && frame.proven <= place;
-        let proof = self.find(file, from + 8, proves)?.map(|(place, _)| place);
-        Ok(Remainder { is_zero: false, proof })
     }
 
     /// The checksum that belongs to the frame at these places; `bytes` begins with its header.
@@ -115,7 +110,8 @@ impl Finder {
     }
 }
 
-fn is_zero<F: File>(file: &F, from: u64, limit: u64) -> io::Result<bool> {
+/// Whether nothing but zeros lies from `from` up to `limit`, or to the file's end.
+pub(crate) fn is_zero<F: File>(file: &F, from: u64, limit: u64) -> io::Result<bool> {
     const ZEROS: [u8; STRIDE as usize] = [0; STRIDE as usize];
     let mut chunk =
         vec![0; usize::try_from(limit.saturating_sub(from)).unwrap_or(usize::MAX).min(READ_BYTES)];
@@ -153,10 +149,7 @@ fn append<F: File>(file: &F, checksum: u32, from: u64, to: u64) -> io::Result<u3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        cursor::search,
-        frame::{Stamp, seal},
-    };
+    use crate::frame::{Stamp, seal};
     use standpipe_log::{Lsn, Storage};
     use standpipe_testkit::MemStorage;
 
@@ -172,8 +165,9 @@ mod tests {
     fn frame_of(payload_bytes: usize) -> Vec<u8> {
         let mut bytes = vec![0; frame::HEADER_BYTES];
         bytes.extend((0..payload_bytes).map(|at| (at * 31 % 251) as u8));
-        let stamp = Stamp { flags: 0, records: 1, base: Lsn::FIRST, previous: 0, proven: 0 };
-        seal(&mut bytes, SEED, stamp);
+        let codec = frame::CODEC_RAW;
+        let stamp = Stamp { codec, flags: 0, records: 1, base: Lsn::FIRST, previous: 0, proven: 0 };
+        seal(&mut bytes, SEED, stamp, 0);
         bytes
     }
 
@@ -187,45 +181,15 @@ mod tests {
                 let limit = HEADER_BYTES + bytes.len() as u64;
                 let (_disk, file) = file_of(&bytes);
                 let mut finder = Finder::new(SEED, limit);
-                let found = finder.find(&file, HEADER_BYTES, |_, _| true).unwrap();
+                let found = finder.find(&file, HEADER_BYTES, 8, |_, _| true).unwrap();
                 let place = found.map(|(place, _)| place);
                 assert_eq!(place, Some(HEADER_BYTES + before as u64), "{payload_bytes} behind {before}");
                 let next = HEADER_BYTES + before as u64 + 8;
-                assert!(finder.find(&file, next, |_, _| true).unwrap().is_none());
-                let other = Finder::new(SEED + 1, limit).find(&file, HEADER_BYTES, |_, _| true);
+                assert!(finder.find(&file, next, 8, |_, _| true).unwrap().is_none());
+                let other = Finder::new(SEED + 1, limit).find(&file, HEADER_BYTES, 8, |_, _| true);
                 assert!(other.unwrap().is_none(), "the seed counts");
             }
         }
-    }
-
-    #[test]
-    fn what_remains_is_judged_as_opening_judges_it() {
-        let frame = |proven: u64| {
-            let mut bytes = vec![0; frame::HEADER_BYTES];
-            bytes.extend([7; 300]);
-            let stamp = Stamp { flags: 0, records: 1, base: Lsn::FIRST, previous: 0, proven };
-            seal(&mut bytes, SEED, stamp);
-            bytes
-        };
-        let mut seen = [false; 3];
-        for lead in [0, 8, 64, 4064, 5000, 300_000] {
-            for (proven, filler) in [(4104, 0xee), (4096, 0xee), (8192, 0), (1 << 30, 0xee), (0, 0)] {
-                let mut bytes = vec![filler; 8 + lead];
-                bytes.extend(frame(proven));
-                for bytes in [&bytes[..], &bytes[..8 + lead]] {
-                    let (_disk, file) = file_of(bytes);
-                    let limit = HEADER_BYTES + bytes.len() as u64;
-                    let remainder = Finder::new(SEED, limit).remainder(&file, HEADER_BYTES).unwrap();
-                    assert_eq!(
-                        remainder,
-                        search(&file, SEED, HEADER_BYTES, limit).unwrap(),
-                        "{lead} {proven}"
-                    );
-                    seen[usize::from(remainder.is_zero) + 2 * usize::from(remainder.proof.is_some())] = true;
-                }
-            }
-        }
-        assert_eq!(seen, [true; 3]);
     }
 
     #[test]
@@ -240,7 +204,7 @@ mod tests {
         }
         let (disk, file) = file_of(&bytes);
         let mut finder = Finder::new(SEED, HEADER_BYTES + BYTES as u64);
-        assert!(finder.find(&file, HEADER_BYTES, |_, _| true).unwrap().is_none());
+        assert!(finder.find(&file, HEADER_BYTES, 8, |_, _| true).unwrap().is_none());
         let asked: u64 = disk.trace().iter().map(|call| call.len).sum();
         let starts = BYTES as u64 / 8;
         assert!(asked < starts * 3 * STRIDE, "{asked} bytes were asked for, {} a start", asked / starts);

@@ -4,11 +4,13 @@ use standpipe_log::{File, FileExt, LogError, Lsn, Storage};
 
 use crate::{
     birth::Pins,
-    cursor::{Cursor, Fault, Remainder, Step, search},
+    cursor::{Cursor, Fault, Step},
     frame,
     record::Item,
     recovery::{LinkFacts, TailFacts, judge_link},
-    segment::{self, Header, HeaderFault},
+    remainder::{Remainder, search},
+    seal::Seal,
+    segment::{self, Birth, Header, HeaderFault},
 };
 
 /// A segment file as it was found.
@@ -17,6 +19,8 @@ pub(crate) struct Found {
     pub(crate) sequence: u64,
     pub(crate) file_bytes: u64,
     pub(crate) header: Result<Header, HeaderFault>,
+    /// How it begins, or what stands where that should be said.
+    pub(crate) beginning: Result<Birth, Fault>,
 }
 
 /// What the sound frames of a segment come to.
@@ -38,7 +42,7 @@ pub(crate) struct Scan {
     pub(crate) is_closed: bool,
 }
 
-/// All segment files in the order of their numbers, with their headers.
+/// All segment files in the order of their numbers, with their headers and how they begin.
 pub(crate) fn survey<S: Storage>(storage: &S) -> Result<Vec<Found>, LogError> {
     let doing = |what: &str| format!("{what} in {}", storage.describe());
     let names = storage.list().map_err(|error| LogError::io(doing("listing segments"), error))?;
@@ -53,9 +57,62 @@ pub(crate) fn survey<S: Storage>(storage: &S) -> Result<Vec<Found>, LogError> {
         let mut bytes = vec![0; segment::HEADER_BYTES as usize];
         let read = file.read_full_at(&mut bytes, 0).map_err(failed)?;
         let header = Header::decode(&bytes[..read]);
-        found.push(Found { name, sequence, file_bytes, header });
+        let beginning = match &header {
+            Ok(header) => beginning(&file, header, header.length.min(file_bytes)).map_err(failed)?,
+            Err(_) => Err(Fault::Broken("the segment header is damaged")),
+        };
+        found.push(Found { name, sequence, file_bytes, header, beginning });
     }
     Ok(found)
+}
+
+/// How a segment begins: as its header says, or its first frame.
+pub(crate) fn beginning<F: File>(file: &F, header: &Header, limit: u64) -> io::Result<Result<Birth, Fault>> {
+    if let Some(birth) = header.birth {
+        return Ok(Ok(birth));
+    }
+    let begun = opening_frame(file, header.incarnation, limit)?;
+    if begun.as_ref().is_ok_and(|birth| birth.link.is_some() != header.predecessor.is_some()) {
+        return Ok(Err(Fault::Senseless(NO_BEGINNING)));
+    }
+    Ok(begun)
+}
+
+const NO_BEGINNING: &str = "the segment's first frame does not say how it begins";
+
+/// What the first frame of a segment says about how it begins. That of version 1 has no link.
+pub(crate) fn opening_frame<F: File>(
+    file: &F,
+    incarnation: u64,
+    limit: u64,
+) -> io::Result<Result<Birth, Fault>> {
+    let mut cursor = Cursor::new(incarnation, Lsn::new(0)).narrow();
+    let frame = match cursor.step(file, limit)? {
+        Step::Frame(frame) => frame,
+        Step::Bad(fault) => return Ok(Err(fault)),
+        Step::End => return Ok(Err(Fault::Broken("the file ends behind its header"))),
+    };
+    let link = match cursor.items(&frame).next() {
+        Some(Item::Link(link)) => Some(link),
+        _ => None,
+    };
+    if frame.flags & frame::RESTATES == 0 {
+        return Ok(Err(Fault::Senseless(NO_BEGINNING)));
+    }
+    if link.is_some_and(|link| link.end_lsn > frame.base) {
+        return Ok(Err(Fault::Senseless("the segment begins before the one before it ends")));
+    }
+    Ok(Ok(Birth { base: frame.base, link }))
+}
+
+/// Takes off the last segment where it was made ahead of time and not begun. That it was not follows from its frames, or
+/// from the segment before: see [`Found::check_ready`].
+pub(crate) fn take_ready(found: &mut Vec<Found>) -> Option<Found> {
+    let is_ready = |last: &Found| {
+        let header = last.header.as_ref().is_ok_and(|header| header.born_end == segment::HEADER_BYTES);
+        header && matches!(last.beginning, Err(Fault::Broken(_)))
+    };
+    if found.len() > 1 && found.last().is_some_and(is_ready) { found.pop() } else { None }
 }
 
 /// Whether each segment takes its place after the one before it.
@@ -72,20 +129,17 @@ pub(crate) fn links(found: &[Found]) -> Vec<Result<(), HeaderFault>> {
         };
         let older = before.and_then(|before| before.header.as_ref().ok());
         let linked = match (older, &header.predecessor) {
-            (Some(older), Some(named)) => {
-                (older.log, older.sequence, older.incarnation)
-                    == (header.log, named.sequence, named.incarnation)
-            }
+            (Some(older), Some(named)) => older.log == header.log && older.named() == *named,
             _ => false,
         };
+        let link = segment.beginning.as_ref().ok().and_then(|birth| birth.link);
         let facts = LinkFacts {
             header: true,
             named: header.sequence == segment.sequence,
+            begun: segment.beginning.is_ok(),
             oldest: before.is_none(),
             linked,
-            reaches: before
-                .zip(header.predecessor)
-                .is_some_and(|(before, named)| before.file_bytes >= named.end),
+            reaches: before.zip(link).is_some_and(|(before, link)| before.file_bytes >= link.end),
         };
         out.push(judge_link(facts).map_err(HeaderFault::Damaged));
     }
@@ -101,11 +155,13 @@ pub(crate) fn scan<F: File>(file: &F, header: &Header, limit: u64) -> io::Result
         match scan.cursor.step(file, limit)? {
             Step::Frame(frame) => scan.take(&frame, header),
             Step::End => break,
+            // Nothing was written behind where the log was closed.
+            Step::Bad(Fault::Broken(_)) if scan.is_closed => break,
             Step::Bad(fault) => {
                 if doubted == Some(at) {
                     break;
                 }
-                let remainder = search(file, header.seed(), at, limit)?;
+                let remainder = search(file, header, at, scan.cursor.chain, limit)?;
                 scan.facts = TailFacts { fault: Some(fault), is_born: at < header.born_end, remainder };
                 if remainder.proof.is_none() {
                     break;
@@ -122,7 +178,7 @@ pub(crate) fn scan<F: File>(file: &F, header: &Header, limit: u64) -> io::Result
 impl Scan {
     fn new(header: &Header) -> Self {
         Scan {
-            cursor: Cursor::new(header.incarnation, header.base),
+            cursor: Cursor::new(header.incarnation, header.birth.map_or(Lsn::new(0), |birth| birth.base)),
             facts: CLEAN,
             pins: Pins::new(),
             first: None,
@@ -161,7 +217,7 @@ impl Scan {
 }
 
 const CLEAN: TailFacts =
-    TailFacts { fault: None, is_born: false, remainder: Remainder { is_zero: true, proof: None } };
+    TailFacts { fault: None, is_born: false, remainder: Remainder { is_blank: true, proof: None } };
 
 /// The number of the first record of the caller's in the frame that the cursor just read.
 pub(crate) fn first_data(cursor: &Cursor, frame: &frame::Header) -> Option<Lsn> {
@@ -189,6 +245,30 @@ impl Found {
         storage.open(&self.name).map_err(|error| self.unreadable(error))
     }
 
+    /// The number of its first record, or a lower one, where that is known.
+    pub(crate) fn base(&self) -> Lsn {
+        self.beginning.as_ref().map_or(Lsn::FIRST, |birth| birth.base)
+    }
+
+    /// Where the segment before it ends.
+    pub(crate) fn link(&self) -> Option<Seal> {
+        self.beginning.as_ref().ok().and_then(|birth| birth.link)
+    }
+
+    /// Whether a segment that [`take_ready`] took off was never begun; otherwise its first frame is damaged, for a later
+    /// one proves it. Reads the whole file: not needed when the segment before ends with the log's close.
+    pub(crate) fn check_ready<S: Storage>(&self, storage: &S) -> Result<(), LogError> {
+        let Ok(header) = &self.header else { return Ok(()) };
+        let file = self.open(storage)?;
+        let found = search(&file, header, segment::HEADER_BYTES, header.seed(), self.limit(header));
+        match found.map_err(|error| self.unreadable(error))?.proof {
+            None => Ok(()),
+            Some(_) => {
+                Err(self.damage_at(segment::HEADER_BYTES, Lsn::FIRST, "the segment's first frame is damaged"))
+            }
+        }
+    }
+
     /// Where the frames of the last segment end at the latest.
     pub(crate) fn limit(&self, header: &Header) -> u64 {
         header.length.min(self.file_bytes)
@@ -199,10 +279,7 @@ impl Found {
             HeaderFault::Unsupported(version) => {
                 LogError::Unsupported { segment: self.name.clone(), version }
             }
-            HeaderFault::Damaged(what) => {
-                let lsn = self.header.as_ref().map_or(Lsn::FIRST, |header| header.base);
-                self.damage_at(0, lsn, what)
-            }
+            HeaderFault::Damaged(what) => self.damage_at(0, self.base(), what),
         }
     }
 

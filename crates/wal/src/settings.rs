@@ -10,6 +10,11 @@ use standpipe_log::LogError;
 
 use crate::{frame, segment};
 
+/// The payload size from which a frame is compressed, in bytes.
+const PAYLOAD_BYTES_MIN: usize = 256;
+/// How long a record of a log that syncs, appended as less durable than that, may be written and not synced.
+const RELAXED_SYNC_AFTER: Duration = Duration::from_millis(100);
+
 /// What a resolved ticket says about the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -18,7 +23,7 @@ pub enum Durability {
     /// coming and for half a sync or 200 µs at most.
     #[default]
     Group,
-    /// The same promise as [`Group`](Durability::Group), and today the same code.
+    /// The same promise as [`Group`](Durability::Group); nobody is waited for.
     Sync,
     /// The record survives the death of the process. Power loss may take what was appended since the last sync, which
     /// is at most this long ago (plus the time that a sync takes).
@@ -33,6 +38,37 @@ impl Durability {
     pub(crate) fn is_relaxed(self) -> bool {
         matches!(self, Durability::Periodic(_) | Durability::Os)
     }
+
+    /// After which time at most what is written so is synced, in a log whose own durability is `own`.
+    pub(crate) fn sync_after(self, own: Durability) -> Option<Duration> {
+        match self {
+            Durability::Periodic(period) => Some(period),
+            Durability::Os if !own.is_relaxed() => Some(RELAXED_SYNC_AFTER),
+            _ => None,
+        }
+    }
+}
+
+/// Whether frames are made smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// What is appended is what is written.
+    #[default]
+    None,
+    /// LZ4, for frames whose payload has at least so many bytes. A frame that gains less than a tenth is stored as it is.
+    /// Both kinds mix in a log, and a log may be opened with another setting than before.
+    Lz4 {
+        /// In bytes. A frame holds all records of a group, or 1 MiB of them.
+        payload_bytes_min: usize,
+    },
+}
+
+impl Compression {
+    /// LZ4 from 256 bytes on.
+    #[must_use]
+    pub const fn lz4() -> Self {
+        Compression::Lz4 { payload_bytes_min: PAYLOAD_BYTES_MIN }
+    }
 }
 
 /// How a log behaves. Plain data; the defaults are right for most.
@@ -46,9 +82,17 @@ impl Durability {
 pub struct Settings {
     /// What a ticket promises.
     pub durability: Durability,
-    /// The space reserved for each segment, in bytes; rounded up to 4 KiB, at least 8 KiB. A record or a set of pins that is larger
-    /// gets a larger segment of its own.
+    /// How long a group waits for more company before it is written and synced: more records a sync, for a later
+    /// answer. Zero, the default, waits for nobody who is not on the way already.
+    pub group_delay: Duration,
+    /// Whether frames are compressed.
+    pub compression: Compression,
+    /// The space reserved for each segment, in bytes; rounded up to 4 KiB, at least 8 KiB. The first segments of a log are
+    /// smaller, from 4 MiB on. A record or a set of pins that is larger gets a larger segment of its own.
     pub segment_bytes: u64,
+    /// Whether a second thread makes the next segment before it is needed. Without it whoever needs one makes it, which takes
+    /// some milliseconds.
+    pub segment_ahead: bool,
     /// The largest record, and the largest batch (8 bytes are added for each further record), in bytes.
     pub record_bytes_max: u64,
     /// The space that the log may take, in bytes. Appends that would go beyond are refused as
@@ -65,7 +109,10 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             durability: Durability::Group,
+            group_delay: Duration::ZERO,
+            compression: Compression::None,
             segment_bytes: 64 << 20,
+            segment_ahead: true,
             record_bytes_max: 32 << 20,
             size_bytes_max: 1 << 30,
             idle_proof: Some(Duration::from_millis(100)),

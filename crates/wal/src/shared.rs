@@ -1,12 +1,29 @@
-use std::sync::{Condvar, Mutex, atomic::AtomicU64};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Condvar, Mutex, TryLockError, atomic::AtomicU64},
+};
 
-use standpipe_log::{LogError, LogId};
+use standpipe_log::{LogError, LogId, Storage};
 
-use crate::{birth::Pins, extent::Extent, queue::Queue, settings::Settings};
+use crate::{
+    birth::Pins,
+    extent::Extent,
+    group::{Lead, successor},
+    lock::lock,
+    names::Names,
+    pen::Pen,
+    queue::{Queue, Rest},
+    retention::Holds,
+    settings::Settings,
+    supply::Supply,
+};
 
-/// What the callers, the log's thread and the readers of one log have in common.
+/// What the callers, the log's threads and the readers of one log have in common.
+///
+/// Locks, in the order in which one is taken while another is held: pen, queue. No lock but the pen is held while
+/// something is written or synced, and nobody waits for the pen but the log's thread and whoever asks for a sync.
 #[derive(Debug)]
-pub(crate) struct Shared<S> {
+pub(crate) struct Shared<S: Storage> {
     pub(crate) storage: S,
     pub(crate) settings: Settings,
     pub(crate) id: LogId,
@@ -15,9 +32,81 @@ pub(crate) struct Shared<S> {
     pub(crate) arrived: AtomicU64,
     /// Wakes the log's thread.
     pub(crate) work: Condvar,
+    /// Whoever holds it writes and syncs, for everyone.
+    pub(crate) pen: Mutex<Pen<S::File>>,
+    pub(crate) supply: Supply<S::File>,
     pub(crate) extent: Extent,
     /// The durable pins.
     pub(crate) pins: Mutex<Pins>,
-    /// Held by whoever removes segments; says why none is removed any more.
-    pub(crate) truncation: Mutex<Option<LogError>>,
+    pub(crate) names: Names,
+    pub(crate) holds: Holds,
+    /// Held by whoever removes segments.
+    pub(crate) truncation: Mutex<()>,
+}
+
+impl<S: Storage> Shared<S> {
+    /// Does something with the pen. A failure, or a panic, poisons the log: everyone who waits hears of it.
+    pub(crate) fn with_pen<T>(
+        &self,
+        pen: &mut Pen<S::File>,
+        act: impl FnOnce(&mut Pen<S::File>) -> Result<T, LogError>,
+    ) -> Option<T> {
+        let cause = match catch_unwind(AssertUnwindSafe(|| act(pen))) {
+            Ok(Ok(out)) => return Some(out),
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => format!("writing the log panicked: {}", message(&*panic)),
+        };
+        pen.poison(self, LogError::Poisoned { cause: cause.into() });
+        self.supply.stop();
+        self.work.notify_all();
+        None
+    }
+
+    /// Whoever has just written gives the pen on, when something came meanwhile: to a thread that waits for it, or to the log's own.
+    pub(crate) fn pass_on(&self) {
+        let mut queue = lock(&self.queue);
+        if queue.pending.is_empty() {
+            return;
+        }
+        if let Some(group) = successor(queue.pending.iter().map(|pending| &pending.group)) {
+            drop(queue);
+            group.call();
+        } else {
+            self.wake(&mut queue);
+        }
+    }
+
+    /// Has the log's thread look at the queue.
+    pub(crate) fn wake(&self, queue: &mut Queue) {
+        queue.is_demanded = true;
+        if queue.rest != Rest::Awake {
+            self.work.notify_all();
+        }
+    }
+}
+
+impl<S: Storage> Lead for Shared<S> {
+    fn lead(&self) -> bool {
+        let mut pen = match self.pen.try_lock() {
+            Ok(pen) => pen,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        self.with_pen(&mut pen, |pen| pen.round(self));
+        drop(pen);
+        self.pass_on();
+        true
+    }
+
+    fn demand(&self) {
+        self.wake(&mut lock(&self.queue));
+    }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "no message",
+    }
 }

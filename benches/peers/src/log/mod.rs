@@ -25,14 +25,27 @@ use crate::{
 };
 
 const UNIT: &str = "records/s";
-const BATCH: usize = 100;
 /// Records between two looks at the clock where a record takes about as long as a look.
 const STRIDE: u32 = 64;
 
 /// The comparisons of this group.
 pub(crate) fn workloads() -> Vec<Workload> {
-    let comparisons = [durable(1), durable(8), durable(64), batch(), os(), replay::comparison()];
-    comparisons.into_iter().flat_map(Comparison::workloads).collect()
+    let comparisons = [
+        durable(1),
+        durable(8),
+        durable(64),
+        batch(100),
+        batch(4096),
+        os(1),
+        os(8),
+        replay::comparison("10k", 10_000),
+        replay::comparison("100k", 100_000),
+        replay::comparison("1m", 1_000_000),
+    ];
+    let workloads = comparisons.into_iter().flat_map(Comparison::workloads);
+    // A quarter of a gigabyte, filled, copied and read by each.
+    let is_large = |workload: &Workload| workload.name.starts_with("log.replay.1m/");
+    workloads.map(|workload| if is_large(&workload) { workload.full_only() } else { workload }).collect()
 }
 
 fn durable(threads: u64) -> Comparison {
@@ -58,32 +71,35 @@ fn durable(threads: u64) -> Comparison {
         )
 }
 
-fn batch() -> Comparison {
+fn batch(records: usize) -> Comparison {
     let mut comparison = Comparison::new(
-        "log.batch100",
-        "256 B records, 100 to a batch, each batch durable before the next, 1 thread",
+        &format!("log.batch{records}"),
+        &format!("256 B records, {records} to a batch, each batch durable before the next, 1 thread"),
     );
     for (name, how, which) in ENGINES {
         comparison =
-            comparison.with(name, how, move |context| which.append(context, Promise::Durable, 1, BATCH));
+            comparison.with(name, how, move |context| which.append(context, Promise::Durable, 1, records));
     }
     comparison.with(
         "limit-pwrite",
-        "28 KiB in one aligned pwrite into a file already written once, fdatasync",
-        |context| {
-            let bytes = (BATCH * RECORD_BYTES).next_multiple_of(PAGE_BYTES);
-            overwrite(context, bytes, BATCH as u64, true, Clock::Each, UNIT)
+        "the batch in one aligned pwrite into a file already written once, fdatasync",
+        move |context| {
+            let bytes = (records * RECORD_BYTES).next_multiple_of(PAGE_BYTES);
+            overwrite(context, bytes, records as u64, true, Clock::Each, UNIT)
         },
     )
 }
 
-fn os() -> Comparison {
+fn os(threads: u64) -> Comparison {
     let mut comparison = Comparison::new(
-        "log.os.w1",
-        "256 B records, each survives the death of the process before the next, 1 thread",
+        &format!("log.os.w{threads}"),
+        &format!("256 B records, each survives the death of the process before its writer's next, {threads} threads"),
     );
     for (name, how, which) in ENGINES.iter().filter(|(_, _, which)| which.keeps(Promise::Os)) {
-        comparison = comparison.with(name, how, move |context| which.append(context, Promise::Os, 1, 1));
+        comparison = comparison.with(name, how, move |context| which.append(context, Promise::Os, threads, 1));
+    }
+    if threads > 1 {
+        return comparison;
     }
     comparison
         .with(

@@ -14,29 +14,29 @@ use super::{
 use crate::{closed_loop::repeat, comparison::Comparison, limit::mapped};
 
 /// A closed log is opened and every record is looked at.
-pub(crate) fn comparison() -> Comparison {
+pub(crate) fn comparison(name: &str, records: u64) -> Comparison {
     let mut comparison = Comparison::new(
-        "log.replay.100k",
-        "a closed log of 100,000 records of 256 B that 64 threads appended one by one, in the page cache: from opening it \
-         to its last record, checksums verified, each time on a fresh copy",
+        &format!("log.replay.{name}"),
+        &format!("a closed log of {records} records of 256 B that 64 threads appended one by one, in the page cache: from opening it \
+         to its last record, checksums verified, each time on a fresh copy"),
     );
     for (name, how, which) in ENGINES {
-        comparison = comparison.with(name, how, |context| replay(context, *which));
+        comparison = comparison.with(name, how, move |context| replay(context, *which, records));
     }
     comparison.with(
         "limit-mapped",
         "a file of the bare records, mapped; CRC-32C of each record, compared with a list in memory",
-        mapped_pass,
+        move |context| mapped_pass(context, records),
     )
 }
 
 /// A hundredth where it only has to be seen that it runs.
-fn records(context: &Context) -> u64 {
-    if context.scale == Scale::Once { 1_000 } else { 100_000 }
+fn sized(context: &Context, records: u64) -> u64 {
+    if context.scale == Scale::Once { records / 100 } else { records }
 }
 
-fn replay(context: &Context, which: Which) -> Outcome<Sample> {
-    let records = records(context);
+fn replay(context: &Context, which: Which, records: u64) -> Outcome<Sample> {
+    let records = sized(context, records);
     let original = context.dir("original")?;
     let counts = which.fill(&original, records)?;
     let checked = context.scratch.join("checked");
@@ -69,9 +69,9 @@ fn copy<'p>(from: &Path, to: &'p Path) -> Outcome<&'p Path> {
     Ok(to)
 }
 
-fn mapped_pass(context: &Context) -> Outcome<Sample> {
+fn mapped_pass(context: &Context, records: u64) -> Outcome<Sample> {
     let mut source = Records::of(0);
-    let all: Vec<Record> = (0..records(context)).map(|_| *source.next()).collect();
+    let all: Vec<Record> = (0..sized(context, records)).map(|_| *source.next()).collect();
     let path = context.dir("original")?.join("records");
     fs::write(&path, all.concat())?;
     let sums: Vec<u32> = all.iter().map(|record| crc32c::crc32c(record)).collect();

@@ -32,9 +32,9 @@ pub(super) fn workloads() -> Vec<Workload> {
                 let name = format!("log.{durability_name}.{size_name}.w{writers}");
                 let run = move |context: &Context| asynchronous(context, durability, bytes, writers);
                 let workload = Workload::new(name, measures, run);
-                // Eight tasks and the log's thread on two cores settle into one of two rhythms, which no pair of short
-                // samples sees through.
-                let quick = matches!((durability_name, size_name, writers), ("os", "1k", 1 | 64));
+                // A few tasks that hand each record to the log's thread settle into one of two rhythms, which no pair
+                // of short samples sees through.
+                let quick = matches!((durability_name, size_name, writers), ("os", "1k", 64));
                 workloads.push(if quick { workload } else { workload.full_only() });
             }
         }
@@ -48,8 +48,19 @@ pub(super) fn workloads() -> Vec<Workload> {
         let run = move |context: &Context| asynchronous(context, Durability::Group, 256, writers);
         workloads.push(Workload::new(format!("log.group.256b.w{writers}"), measures, run));
     }
-    let measures = "1 thread appends 256 B records and blocks on each ticket (closed loop); durability group";
-    workloads.push(Workload::new("log.blocking.256b.w1", measures, blocking).full_only());
+    let blocking = |name: &str, durability: Durability, bytes: usize, window: u64| {
+        let waits = if window == 1 { "each ticket".to_owned() } else { format!("every {window}th ticket") };
+        let name = format!("log.blocking.{name}");
+        let what = name.split('.').nth(2).unwrap_or_default().to_owned();
+        let measures = format!(
+            "1 thread appends {bytes} B records and blocks on {waits} (closed loop); durability {what}"
+        );
+        Workload::new(name, measures, move |context| blocking(context, durability, bytes, window))
+    };
+    workloads.push(blocking("group.256b.w1", Durability::Group, 256, 1).full_only());
+    // These two are bound by the path of an append, and by nothing else.
+    workloads.push(blocking("os.1k.w1", Durability::Os, 1 << 10, 1));
+    workloads.push(blocking("os.1k.window256", Durability::Os, 1 << 10, 256));
     workloads
 }
 
@@ -124,19 +135,27 @@ impl Writer {
     }
 }
 
-fn blocking(context: &Context) -> Outcome<Sample> {
-    const BYTES: usize = 256;
+/// Waits for the last of each `window` records, and with it for all.
+fn blocking(context: &Context, durability: Durability, bytes: usize, window: u64) -> Outcome<Sample> {
     let dir = context.dir("log")?;
-    let log = open_log(context, &dir, Durability::Group)?;
-    let mut record = [7; BYTES];
+    let log = open_log(context, &dir, durability)?;
+    let mut record = vec![7; bytes];
     let (mut acknowledged, mut latency) = (0, Latency::since(Instant::now()));
+    let records_max = WRITTEN_BYTES_MAX / bytes as u64;
     let (records, took_s) = timed_appends(context, &mut latency, || {
-        mark(&mut record, 0, acknowledged);
-        log.append(Record::new(&[&record]))?.wait()?;
-        acknowledged += 1;
-        Ok(1)
+        if acknowledged + window > records_max {
+            return Ok(0);
+        }
+        let mut last = None;
+        for _ in 0..window {
+            mark(&mut record, 0, acknowledged);
+            last = Some(log.append(Record::new(&[&record]))?);
+            acknowledged += 1;
+        }
+        last.map(Ticket::wait).transpose()?;
+        Ok(window)
     })?;
-    check_all(context, &dir, log, BYTES, &[acknowledged])?;
+    check_all(context, &dir, log, bytes, &[acknowledged])?;
     Ok(Sample::of([Figure::throughput(records as f64, took_s, "records/s")]).with_latency(&latency))
 }
 
@@ -147,18 +166,17 @@ pub(super) fn timed_appends(
     mut append: impl FnMut() -> Outcome<u64>,
 ) -> Outcome<(u64, f64)> {
     let warm = Instant::now();
-    while warm.elapsed() < context.warm_up() {
-        append()?;
-    }
+    while warm.elapsed() < context.warm_up() && append()? > 0 {}
     let began = Instant::now();
     *latency = Latency::since(began);
     let (mut records, mut before) = (0, began);
     loop {
-        records += append()?;
+        let appended = append()?;
+        records += appended;
         let now = Instant::now();
         latency.record(before, now);
         before = now;
-        if now - began >= context.span {
+        if now - began >= context.span || appended == 0 {
             return Ok((records, (now - began).as_secs_f64()));
         }
     }

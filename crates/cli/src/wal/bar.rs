@@ -4,7 +4,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use standpipe::wal::Progress;
+use standpipe::wal::ReadProgress;
 
 use crate::{
     output::{self, Style},
@@ -27,7 +27,7 @@ impl Bar {
         Bar(Some(bar))
     }
 
-    pub(super) fn show(&self, progress: Progress) -> ControlFlow<()> {
+    pub(super) fn show(&self, progress: ReadProgress) -> ControlFlow<()> {
         if let Some(bar) = &self.0 {
             bar.set_length(progress.total_bytes.max(1));
             bar.set_position(progress.done_bytes.min(progress.total_bytes));

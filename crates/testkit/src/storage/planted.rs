@@ -1,6 +1,9 @@
 use std::{
     io,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use standpipe_log::{File, Storage};
@@ -32,11 +35,22 @@ pub enum StorageMistake {
     WriteOverstates,
     /// `allocate` does nothing (duty 5 of `File`).
     AllocateNothing,
+    /// A write that fails says that it took all (duty 4 of `File`; visible only where writes fail).
+    WriteErrorsIgnored,
+    /// Once the disk was full, nothing is taken any more, however much room there is again.
+    StaysFull,
+    /// Opening a file reads it whole; breaks no duty, and makes opening a log as slow as reading it.
+    ReadsWhole,
+    /// A read beyond the last page of a file panics, as touching it ends a process that mapped it (duty 4 of `File`).
+    DiesBeyondEnd,
 }
+
+/// The unit in which a file is mapped, in bytes.
+const PAGE_BYTES: u64 = 4096;
 
 impl StorageMistake {
     /// Every mistake once.
-    pub const ALL: [StorageMistake; 12] = [
+    pub const ALL: [StorageMistake; 16] = [
         StorageMistake::NoDirSync,
         StorageMistake::LyingSync,
         StorageMistake::RetryingSync,
@@ -49,6 +63,10 @@ impl StorageMistake {
         StorageMistake::StaleReads,
         StorageMistake::WriteOverstates,
         StorageMistake::AllocateNothing,
+        StorageMistake::WriteErrorsIgnored,
+        StorageMistake::StaysFull,
+        StorageMistake::ReadsWhole,
+        StorageMistake::DiesBeyondEnd,
     ];
 }
 
@@ -69,16 +87,18 @@ impl StorageMistake {
 pub struct Planted<S> {
     storage: S,
     mistake: StorageMistake,
+    was_full: Arc<AtomicBool>,
 }
 
 impl<S: Storage> Planted<S> {
     /// `storage`, broken in one way.
     pub fn new(storage: S, mistake: StorageMistake) -> Self {
-        Planted { storage, mistake }
+        Planted { storage, mistake, was_full: Arc::default() }
     }
 
     fn file(&self, file: S::File) -> PlantedFile<S::File> {
-        PlantedFile { file, mistake: self.mistake, synced: AtomicBool::new(false) }
+        let (mistake, was_full) = (self.mistake, self.was_full.clone());
+        PlantedFile { file, mistake, synced: AtomicBool::new(false), was_full }
     }
 
     fn name(&self, name: &str) -> String {
@@ -97,7 +117,7 @@ impl<S: Storage> Storage for Planted<S> {
     type Lock = Option<S::Lock>;
 
     fn create(&self, name: &str) -> io::Result<Self::File> {
-        match self.storage.create(&self.name(name)) {
+        match full(self.mistake, &self.was_full, || self.storage.create(&self.name(name))) {
             Err(error)
                 if self.mistake == StorageMistake::CreateOpens
                     && error.kind() == io::ErrorKind::AlreadyExists =>
@@ -115,7 +135,13 @@ impl<S: Storage> Storage for Planted<S> {
             {
                 Ok(self.file(self.storage.create(name)?))
             }
-            opened => Ok(self.file(opened?)),
+            opened => {
+                let file = opened?;
+                if self.mistake == StorageMistake::ReadsWhole {
+                    read_whole(&file)?;
+                }
+                Ok(self.file(file))
+            }
         }
     }
 
@@ -159,12 +185,42 @@ impl<S: Storage> Storage for Planted<S> {
     }
 }
 
+/// [`StorageMistake::StaysFull`] around a call that needs room.
+fn full<T>(
+    mistake: StorageMistake,
+    was_full: &AtomicBool,
+    call: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    if mistake != StorageMistake::StaysFull {
+        return call();
+    }
+    if was_full.load(Ordering::Acquire) {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    let outcome = call();
+    if outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+        was_full.store(true, Ordering::Release);
+    }
+    outcome
+}
+
+fn read_whole(file: &impl File) -> io::Result<()> {
+    let (mut page, mut at) = (vec![0; 64 << 10], 0);
+    loop {
+        match file.read_at(&mut page, at)? {
+            0 => return Ok(()),
+            read => at += read as u64,
+        }
+    }
+}
+
 /// A file of a [`Planted`] storage.
 #[derive(Debug)]
 pub struct PlantedFile<F> {
     file: F,
     mistake: StorageMistake,
     synced: AtomicBool,
+    was_full: Arc<AtomicBool>,
 }
 
 impl<F: File> PlantedFile<F> {
@@ -185,10 +241,15 @@ impl<F: File> File for PlantedFile<F> {
             return Ok(buf.len());
         }
         self.synced.store(false, Ordering::Release);
-        self.file.write_at(buf, offset)
+        let written = full(self.mistake, &self.was_full, || self.file.write_at(buf, offset));
+        if self.mistake == StorageMistake::WriteErrorsIgnored { written.or(Ok(buf.len())) } else { written }
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.mistake == StorageMistake::DiesBeyondEnd {
+            let end = self.file.len()?.next_multiple_of(PAGE_BYTES);
+            assert!(offset + buf.len() as u64 <= end, "planted: touched beyond the end of a mapped file");
+        }
         let read = self.file.read_at(buf, offset)?;
         if self.mistake == StorageMistake::StaleReads && !self.synced.load(Ordering::Acquire) {
             buf[..read].fill(0);
@@ -205,7 +266,10 @@ impl<F: File> File for PlantedFile<F> {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        if self.mistake == StorageMistake::AllocateNothing { Ok(()) } else { self.file.allocate(len) }
+        match self.mistake {
+            StorageMistake::AllocateNothing => Ok(()),
+            mistake => full(mistake, &self.was_full, || self.file.allocate(len)),
+        }
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -9,10 +9,14 @@ use super::{
     mem::MemStorage,
 };
 
+/// How many subsets come before the last write is torn at every sector.
+const SEEDS_FIRST: u64 = 16;
+
 /// For sweeps: every way in which the power can go at one moment.
 impl MemStorage {
     /// Ways in which the power can go now that leave different disks, at most `most`: nothing kept, everything kept, names
-    /// without writes and the reverse, the last write torn, then seeded subsets. Deterministic.
+    /// without writes and the reverse, the last write torn at a few bytes and sectors, some seeded subsets, the last write
+    /// torn at every sector, then more subsets. Deterministic.
     ///
     /// The first is always [`Cut::LoseUnsynced`]; it is the only one when nothing is unsynced.
     #[must_use]
@@ -55,7 +59,7 @@ impl MemStorage {
 
 fn candidates(disk: &Disk) -> impl Iterator<Item = Cut> + use<> {
     let fixed = [Cut::LoseUnsynced, Cut::KeepAll, Cut::LoseNames, Cut::LoseWrites];
-    let mut torn = Vec::new();
+    let (mut torn, mut each) = (Vec::new(), Vec::new());
     if let Some(write) = disk.last_write() {
         let bytes = write.bytes.len() as u64;
         let first = SECTOR_BYTES - write.offset % SECTOR_BYTES;
@@ -63,11 +67,13 @@ fn candidates(disk: &Disk) -> impl Iterator<Item = Cut> + use<> {
             torn.push(Cut::Torn { sector_bytes: 1, sectors: kept });
         }
         let sectors = if bytes <= first { 1 } else { 1 + (bytes - first).div_ceil(SECTOR_BYTES) };
-        for kept in [0, 1, sectors / 2, sectors - 1] {
-            torn.push(Cut::Torn { sector_bytes: SECTOR_BYTES, sectors: kept });
-        }
+        let at = |kept| Cut::Torn { sector_bytes: SECTOR_BYTES, sectors: kept };
+        torn.extend([0, 1, sectors / 2, sectors - 1].map(at));
+        each.extend((0..sectors).map(at));
     }
-    fixed.into_iter().chain(torn).chain((0..).map(|seed| Cut::Subset { seed }))
+    let some = (0..SEEDS_FIRST).map(|seed| Cut::Subset { seed });
+    let more = (SEEDS_FIRST..).map(|seed| Cut::Subset { seed });
+    fixed.into_iter().chain(torn).chain(some).chain(each).chain(more)
 }
 
 fn fingerprint(files: &BTreeMap<String, Vec<u8>>) -> u64 {

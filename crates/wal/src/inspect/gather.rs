@@ -1,3 +1,5 @@
+use standpipe_log::Lsn;
+
 use super::{Damage, Inspection, Meter, SegmentReport, Spare, SpareKind, Totals, Watch};
 use crate::{
     birth::Pins,
@@ -5,7 +7,7 @@ use crate::{
     plan::{Plan, Stop},
     record::Item,
     scan::apply_pin,
-    segment::{self, HEADER_BYTES, VERSION},
+    segment::{self, HEADER_BYTES},
     tour::{Halt, Left, Sound, Visit},
 };
 
@@ -25,6 +27,9 @@ impl<'a> Gather<'a> {
                 None => found.strangers.push(name.clone()),
             }
         }
+        if let Some((name, bytes)) = &plan.ready {
+            found.spares.push(Spare { name: name.clone(), kind: SpareKind::Ready, bytes: *bytes });
+        }
         Gather { found, pins: Pins::new(), meter: Meter::new(plan, watch) }
     }
 
@@ -37,12 +42,12 @@ impl<'a> Gather<'a> {
 
 impl Visit for Gather<'_> {
     fn enter(&mut self, stop: &Stop) -> Result<(), Halt> {
-        let base = stop.header.map_or(standpipe_log::Lsn::FIRST, |header| header.base);
+        let base = stop.base().or(self.found.end).unwrap_or(Lsn::FIRST);
         self.found.segments.push(SegmentReport {
             name: stop.name.clone(),
             sequence: stop.sequence,
-            version: if stop.written.is_ok() { VERSION } else { 0 },
-            base: if stop.is_vouched_for() { self.found.end.unwrap_or(base) } else { base },
+            version: stop.written.as_ref().map_or(0, |header| header.version),
+            base,
             end: base,
             frames: 0,
             records: 0,
@@ -119,5 +124,5 @@ fn spare(name: &str) -> Option<SpareKind> {
     if segment::is_draft(name) {
         return Some(SpareKind::Draft);
     }
-    name.strip_suffix(".free").and_then(segment::sequence_of).map(|_| SpareKind::Free)
+    segment::is_free(name).then_some(SpareKind::Free)
 }

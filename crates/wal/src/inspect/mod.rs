@@ -14,7 +14,7 @@ mod progress;
 pub use damage::{Damage, Lost, TailReport};
 use gather::Gather;
 pub(crate) use progress::Meter;
-pub use progress::{Progress, Watch};
+pub use progress::{ReadProgress, Watch};
 
 /// How often a log that is truncated meanwhile is looked at anew.
 const TRIES_MAX: u32 = 8;

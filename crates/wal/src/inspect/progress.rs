@@ -11,7 +11,7 @@ const REPORT_EVERY_BYTES: u64 = 1 << 20;
 /// How far a tool has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct ReadProgress {
     /// Bytes that were read.
     pub done_bytes: u64,
     /// Bytes that there are at most: the end of the log is found by reading.
@@ -19,12 +19,12 @@ pub struct Progress {
 }
 
 /// Told how far a tool has come, each MiB or so; to break is to give up.
-pub type Watch<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+pub type Watch<'a> = &'a mut dyn FnMut(ReadProgress) -> ControlFlow<()>;
 
 /// Tells a watcher.
 pub(crate) struct Meter<'a> {
     watch: Watch<'a>,
-    progress: Progress,
+    progress: ReadProgress,
     reported: u64,
     /// Before the segment at hand.
     before: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Meter<'a> {
 impl<'a> Meter<'a> {
     pub(crate) fn new(plan: &Plan, watch: Watch<'a>) -> Self {
         let total_bytes = plan.stops.iter().map(Stop::limit).sum();
-        Meter { watch, progress: Progress { done_bytes: 0, total_bytes }, reported: 0, before: 0 }
+        Meter { watch, progress: ReadProgress { done_bytes: 0, total_bytes }, reported: 0, before: 0 }
     }
 
     pub(crate) fn frame(&mut self, sound: &Sound<'_>) -> Result<(), Halt> {

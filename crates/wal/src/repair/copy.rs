@@ -5,7 +5,7 @@ use standpipe_log::{Log, LogError, LogId, Lsn, Record, Storage, Ticket};
 use super::Repaired;
 use crate::{
     birth::Pins,
-    frame,
+    compress, frame,
     inspect::{Damage, Meter, TailReport, Watch},
     plan::{Plan, Stop},
     record::Item,
@@ -33,15 +33,19 @@ pub(super) struct Copy<'a, T: Storage> {
     damage: Vec<Damage>,
     tail: TailReport,
     end: Lsn,
-    /// What lies behind the last sound frame and may have held records, in bytes.
+    /// What lies behind the last place whose number is known and may have held records, in bytes.
     lost_bytes: u64,
     sequence: Option<u64>,
+    /// How many bytes of records one byte of the original can hold.
+    expansion: u64,
     /// The length that a segment of which nothing is known may have had, in bytes.
     reserved_bytes: u64,
 }
 
 impl<'a, T: Storage> Copy<'a, T> {
     pub(super) fn new(log: Wal<T>, plan: &Plan, watch: Watch<'a>) -> Self {
+        let is_raw = |stop: &Stop| stop.written.as_ref().is_ok_and(|header| header.version == 1);
+        let expansion = if plan.stops.iter().all(is_raw) { 1 } else { compress::EXPANSION_MAX as u64 };
         Copy {
             end: log.end(),
             log,
@@ -57,6 +61,7 @@ impl<'a, T: Storage> Copy<'a, T> {
             tail: TailReport::default(),
             lost_bytes: 0,
             sequence: None,
+            expansion,
             reserved_bytes: plan.stops.iter().filter_map(|stop| Some(stop.header?.length)).max().unwrap_or(0),
         }
     }
@@ -64,8 +69,9 @@ impl<'a, T: Storage> Copy<'a, T> {
     /// Makes everything durable.
     pub(super) fn finish(mut self, original: LogId, id: LogId) -> Result<Repaired, LogError> {
         self.settle(0)?;
-        // A record takes 8 bytes at least, so no more numbers than this were given in what is lost.
-        let lost = if self.lost_bytes > 0 { skipped_numbers(true, false, self.lost_bytes) } else { 0 };
+        // A record takes 8 bytes at least before it is compressed, so no more numbers than this were given in what is lost.
+        let raw = self.lost_bytes.saturating_mul(self.expansion);
+        let lost = if raw > 0 { skipped_numbers(true, false, raw) } else { 0 };
         let next = self.end.checked_add(lost);
         let next = next.ok_or_else(|| LogError::Full { what: "the number space is used up".to_owned() })?;
         self.log.advance_to(next)?;
@@ -200,6 +206,10 @@ impl<T: Storage> Visit for Copy<'_, T> {
 
     fn leave(&mut self, stop: &Stop, left: &Left) -> Result<(), Halt> {
         self.end = self.end.max(left.lsn);
+        if stop.seal.is_some() {
+            // How far the numbers went is known.
+            self.lost_bytes = 0;
+        }
         if let Some(tail) = left.tail {
             self.tail = tail;
             let length = stop.header.map_or(0, |header| header.length);

@@ -1,15 +1,15 @@
 use standpipe_log::{LogError, LogId, Lsn, Storage};
 
 use crate::{
-    birth::{Draft, Pins, Stillborn},
-    cursor::{Cursor, Step},
+    birth::{Draft, Origin, Pins, Stillborn},
     frame,
     inspect::{Damage, TailReport, Watch, interrupted},
-    patient::Patient,
+    names::Names,
     plan::Plan,
-    segment::{self, Header, Predecessor},
-    settings::{Durability, Entropy, Settings},
-    tour::{Halt, tour},
+    seal::Seal,
+    segment::{self, Birth, Header, Predecessor},
+    settings::{Compression, Durability, Entropy, Settings},
+    tour::{Halt, Sound, Visit, tour},
     wal::Wal,
 };
 
@@ -119,13 +119,13 @@ pub fn repair<S: Storage, T: Storage>(
     }
     let plan = Plan::make(from)?;
     let original = original(from, &plan)?;
-    let first = first_header(from, &plan)?;
+    let first = first_segment(from, &plan)?;
     let id = match settings.identity {
         Identity::Kept => original,
         Identity::New => LogId(settings.entropy.draw()),
     };
     let settings = settings_like(&plan, settings.entropy.clone());
-    plant(&to, &settings, Header { log: id.0, ..first })?;
+    plant(&to, &settings, id, &first)?;
     let mut copy = Copy::new(Wal::open_in(to, settings)?, &plan, watch);
     match tour(from, &plan, &mut copy) {
         Ok(()) => copy.finish(original, id),
@@ -153,11 +153,17 @@ fn original<S: Storage>(from: &S, plan: &Plan) -> Result<LogId, LogError> {
     }
 }
 
+/// How the new log begins.
+struct First {
+    sequence: u64,
+    predecessor: Option<Predecessor>,
+    birth: Birth,
+}
+
 /// What the first segment of the new log says of itself: the same as the first one that can be read, so that numbers below
 /// it are known to be gone.
-fn first_header<S: Storage>(from: &S, plan: &Plan) -> Result<Header, LogError> {
-    let first = plan.stops.iter().find_map(|stop| Some((stop, stop.header?)));
-    let Some((stop, header)) = first else {
+fn first_segment<S: Storage>(from: &S, plan: &Plan) -> Result<First, LogError> {
+    let Some((stop, header)) = plan.stops.iter().find_map(|stop| Some((stop, stop.header?))) else {
         let stop = plan.stops.first();
         return Err(LogError::Corrupt {
             segment: stop.map_or_else(String::new, |stop| stop.name.clone()),
@@ -166,25 +172,35 @@ fn first_header<S: Storage>(from: &S, plan: &Plan) -> Result<Header, LogError> {
             what: "no segment has a sound header, so nothing can be saved".to_owned(),
         });
     };
-    if !stop.is_vouched_for() || stop.sequence == 1 {
-        return Ok(header);
-    }
-    // Its base is in its first frame. That there was something before follows from its number.
-    let unreadable = |error| LogError::io(format!("reading {}", stop.name), error);
-    let file = Patient::new(from.open(&stop.name).map_err(unreadable)?);
-    let mut cursor = Cursor::new(header.incarnation, Lsn::FIRST);
-    let base = match cursor.step(&file, stop.limit()).map_err(unreadable)? {
-        Step::Frame(frame) => frame.base,
-        _ => Lsn::FIRST,
+    let sequence = stop.sequence;
+    // Without a header that there was something before follows from the number.
+    let stands_in = Predecessor { sequence: sequence.saturating_sub(1), incarnation: 0 };
+    let has_predecessor = header.predecessor.is_some() || stop.is_vouched_for() && sequence > 1;
+    let predecessor = has_predecessor.then(|| header.predecessor.unwrap_or(stands_in));
+    let base = match (stop.base(), predecessor) {
+        (Some(base), _) => base,
+        (None, None) => Lsn::FIRST,
+        (None, Some(_)) => first_base(from, plan)?,
     };
-    let predecessor = Some(Predecessor {
-        sequence: stop.sequence - 1,
-        incarnation: 0,
-        end: segment::HEADER_BYTES,
-        end_lsn: base,
-        chain: 0,
-    });
-    Ok(Header { base, predecessor, ..header })
+    // It ends nowhere: it is gone.
+    let gone = Seal { end: segment::HEADER_BYTES, end_lsn: base, chain: 0 };
+    Ok(First { sequence, predecessor, birth: Birth { base, link: predecessor.map(|_| gone) } })
+}
+
+/// The number that the first sound frame begins with.
+fn first_base<S: Storage>(from: &S, plan: &Plan) -> Result<Lsn, LogError> {
+    struct Earliest(Lsn);
+    impl Visit for Earliest {
+        fn frame(&mut self, sound: &Sound<'_>) -> Result<(), Halt> {
+            self.0 = sound.frame.base;
+            Err(Halt::Enough)
+        }
+    }
+    let mut earliest = Earliest(Lsn::FIRST);
+    match tour(from, plan, &mut earliest) {
+        Err(Halt::Failed(error)) => Err(error),
+        _ => Ok(earliest.0),
+    }
 }
 
 fn settings_like(plan: &Plan, entropy: Entropy) -> Settings {
@@ -193,20 +209,37 @@ fn settings_like(plan: &Plan, entropy: Entropy) -> Settings {
     Settings {
         // Everything is synced before the copy gets its name; who waits is nobody.
         durability: Durability::Os,
+        // The original may have been compressed, and the copy is to fit where that did.
+        compression: Compression::lz4(),
+        segment_ahead: false,
         segment_bytes: segment_bytes.clamp(2 * segment::HEADER_BYTES, SEGMENT_BYTES_MAX),
         record_bytes_max: frame::PAYLOAD_BYTES_MAX - 64,
         size_bytes_max: u64::MAX / 2,
         idle_proof: None,
         entropy,
+        ..Settings::default()
     }
 }
 
 /// Makes the first segment of the new log.
-fn plant<T: Storage>(to: &T, settings: &Settings, header: Header) -> Result<(), LogError> {
-    let incarnation = settings.entropy.draw() as u64;
-    let header =
-        Header { incarnation, length: settings.segment_bytes, born_end: 0, relaxed: false, ..header };
-    let made = Draft::create(to, header, &Pins::new()).and_then(|draft| draft.publish(to));
+fn plant<T: Storage>(to: &T, settings: &Settings, id: LogId, first: &First) -> Result<(), LogError> {
+    let header = Header {
+        version: segment::VERSION,
+        log: id.0,
+        sequence: first.sequence,
+        incarnation: settings.entropy.draw() as u64,
+        length: settings.segment_bytes,
+        born_end: 0,
+        relaxed: false,
+        recycled: false,
+        predecessor: first.predecessor,
+        birth: None,
+    };
+    let Birth { base, link } = &first.birth;
+    let made = Draft::create(to, header, &Origin::New { is_zeroed: false }).and_then(|mut draft| {
+        draft.begin(to, *base, link.as_ref(), &Pins::new())?;
+        draft.publish(to, &Names::default())
+    });
     match made {
         Ok(_) => Ok(()),
         Err(Stillborn::Full(what)) => Err(LogError::Full { what }),

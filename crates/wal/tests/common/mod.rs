@@ -1,5 +1,11 @@
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, unreachable_pub)]
 
+pub mod alloc;
+pub mod cuts;
+pub mod diary;
+pub mod hostile;
+pub mod mutations;
+pub mod rows;
 pub mod truth;
 
 use std::{
@@ -19,6 +25,8 @@ pub fn small() -> Settings {
         record_bytes_max: 64 << 10,
         size_bytes_max: 64 << 20,
         idle_proof: None,
+        // Whoever needs a segment makes it, so that the calls of two runs are the same.
+        segment_ahead: false,
         entropy: counting(1),
         ..Settings::default()
     }
@@ -85,4 +93,19 @@ pub fn fill(log: &impl Log, numbers: std::ops::Range<u64>, len: usize) -> Vec<(u
             (append(log, &bytes).unwrap().number(), bytes)
         })
         .collect()
+}
+
+/// Whether a check finds something wrong: it says so, or panics.
+pub fn is_found<T>(check: impl FnOnce() -> Result<T, String>) -> Result<(), String> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)) {
+        Ok(Ok(_)) => Err("the planted failure was not found".to_owned()),
+        Ok(Err(wrong)) => {
+            println!("found: {wrong}");
+            Ok(())
+        }
+        Err(_) => {
+            println!("found: a panic");
+            Ok(())
+        }
+    }
 }

@@ -1,0 +1,10 @@
+//! A directory of files as the input describes it.
+#![no_main]
+
+#[path = "../../tests/common/hostile.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod hostile;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    hostile::directory(bytes);
+});

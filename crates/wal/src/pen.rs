@@ -1,0 +1,378 @@
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+use standpipe_log::{File, FileExt, LogError, Lsn, Storage};
+
+use crate::{
+    birth::{self, Active, Pins, Stillborn, length_for},
+    compress::Compressor,
+    crowd::Crowd,
+    frame::{self, Stamp},
+    group::Stage,
+    lock::lock,
+    meter,
+    planted::{self, Plant},
+    queue::{Pending, Standing},
+    record::Walk,
+    scan::apply_pin,
+    segment::{self, PAGE_BYTES},
+    shared::Shared,
+    supply::Order,
+};
+
+/// Segments grow by this factor, from the first one to the size that was set.
+const GROWTH: u64 = 4;
+/// What is compressed in a larger buffer gives it back.
+const COMPRESSED_KEPT_BYTES: usize = 4 << 20;
+
+/// The right to write to the log, and all that goes with it. Whoever holds it takes what was queued, writes it, syncs
+/// it, and tells those who wait. It holds no other lock while it writes or syncs.
+#[derive(Debug)]
+pub(crate) struct Pen<F> {
+    active: Active<F>,
+    /// The active segment is one of an earlier life, to which nothing may be added.
+    is_sealed: bool,
+    /// Every pin that was written, in the order of writing.
+    pins: Pins,
+    batch: VecDeque<Pending>,
+    /// Written, not settled.
+    written: Vec<Pending>,
+    /// Something was written that readers were not shown.
+    is_hidden: bool,
+    /// The first record of the caller's that readers were not shown yet.
+    first: Option<Lsn>,
+    has_new_pins: bool,
+    is_proven: bool,
+    is_ordered: bool,
+    compressor: Compressor,
+    crowd: Crowd,
+}
+
+impl<F: File> Pen<F> {
+    pub(crate) fn new(active: Active<F>, is_sealed: bool, pins: Pins) -> Self {
+        Pen {
+            active,
+            is_sealed,
+            pins,
+            batch: VecDeque::new(),
+            written: Vec::new(),
+            is_hidden: false,
+            first: None,
+            has_new_pins: false,
+            is_proven: true,
+            is_ordered: false,
+            compressor: Compressor::default(),
+            crowd: Crowd::default(),
+        }
+    }
+
+    /// What is free for frames in the segment that is being written.
+    pub(crate) fn free(&self) -> u64 {
+        if self.is_sealed { 0 } else { self.active.free() }
+    }
+
+    /// Writes what is queued and makes it as durable as was promised; whether there was anything.
+    pub(crate) fn round<S: Storage<File = F>>(&mut self, shared: &Shared<S>) -> Result<bool, LogError> {
+        let delay = shared.settings.group_delay;
+        let hastes = |pending: &VecDeque<Pending>| pending.iter().any(|pending| pending.needs.haste);
+        if !hastes(&lock(&shared.queue).pending) {
+            self.crowd.gather(&shared.arrived, delay);
+        }
+        {
+            let mut queue = lock(&shared.queue);
+            if queue.pending.is_empty() || !matches!(queue.standing, Standing::Open | Standing::Closing) {
+                return Ok(false);
+            }
+            std::mem::swap(&mut queue.pending, &mut self.batch);
+            self.crowd.taken(&shared.arrived);
+        }
+        self.write_batch(shared)?;
+        Ok(true)
+    }
+
+    fn write_batch<S: Storage<File = F>>(&mut self, shared: &Shared<S>) -> Result<(), LogError> {
+        let syncs = self.batch.iter().any(|pending| pending.needs.sync);
+        while let Some(next) = self.batch.front() {
+            let span = next.span();
+            if span > self.free() {
+                // The frame stays in the batch meanwhile, so that a failure finds it.
+                self.settle(shared)?;
+                match self.rotate(shared, span) {
+                    Ok(()) => {}
+                    Err(Stillborn::Failed(error)) => return Err(error),
+                    Err(Stillborn::Full(what)) => {
+                        self.refuse(shared, &what);
+                        continue;
+                    }
+                }
+            }
+            if let Some(pending) = self.batch.pop_front() {
+                self.written.push(pending);
+                self.write_last(shared, span, syncs)?;
+            }
+        }
+        self.settle(shared)
+    }
+
+    /// Writes the frame that was just moved to `written`.
+    fn write_last<S: Storage<File = F>>(
+        &mut self,
+        shared: &Shared<S>,
+        span: u64,
+        syncs: bool,
+    ) -> Result<(), LogError> {
+        // The last before a sync fills its page. What follows in this segment goes on right behind.
+        let room = self.active.free() - span;
+        let is_last = self.batch.front().is_none_or(|next| next.span() > room);
+        let flags = if syncs && is_last { frame::GROUP_END } else { 0 };
+        let Some(pending) = self.written.last_mut() else { return Ok(()) };
+        if pending.pin_bytes > 0 {
+            apply_pins(&mut self.pins, pending);
+            self.has_new_pins = true;
+        }
+        self.first = self.first.or(pending.first);
+        let (records, base, end) = (pending.records, pending.base, pending.end);
+        let mut stamp = self.active.stamp(flags, records, base);
+        if is_proof_planted_off(shared) {
+            stamp.proven = 0;
+        }
+        let (payload, before) = (pending.bytes.len() - frame::HEADER_BYTES, self.active.offset);
+        let mut stored = payload;
+        match self.compressor.compress(&pending.bytes, shared.settings.compression) {
+            Some(smaller) => {
+                let stamp = Stamp { codec: frame::CODEC_LZ4, ..stamp };
+                stored = smaller.len() - frame::HEADER_BYTES;
+                self.active.write(smaller, stamp)?;
+                self.compressor.shrink(COMPRESSED_KEPT_BYTES);
+            }
+            None => self.active.write(&mut pending.bytes, stamp)?,
+        }
+        meter::written(payload, stored, self.active.offset - before);
+        self.active.lsn = end;
+        self.is_proven = false;
+        self.is_hidden = true;
+        Ok(())
+    }
+
+    /// Makes what was written as durable as was promised, and says so.
+    fn settle<S: Storage<File = F>>(&mut self, shared: &Shared<S>) -> Result<(), LogError> {
+        if self.written.is_empty() {
+            return Ok(());
+        }
+        if shared.settings.durability.is_relaxed() {
+            // Readers must not be behind those who are told.
+            self.show(shared);
+        }
+        let (mut syncs, mut sync_after) = (false, None);
+        for pending in &self.written {
+            syncs |= pending.needs.sync;
+            sync_after = [sync_after, pending.needs.sync_after].into_iter().flatten().min();
+            if pending.needs.write {
+                pending.group.reach(Stage::Written);
+            }
+        }
+        if syncs {
+            self.sync(shared)?;
+        } else if let Some(due) = sync_after.and_then(|after| Instant::now().checked_add(after)) {
+            lock(&shared.queue).sync_due.get_or_insert(due);
+        }
+        for pending in &self.written {
+            if pending.needs.sync {
+                pending.group.reach(Stage::Synced);
+            }
+            meter::settled(pending.since);
+        }
+        let mut queue = lock(&shared.queue);
+        queue.space.active_free = self.free();
+        for pending in self.written.drain(..) {
+            queue.waiting_bytes = queue.waiting_bytes.saturating_sub(pending.cost);
+            queue.reuse(pending);
+        }
+        drop(queue);
+        self.order(shared);
+        Ok(())
+    }
+
+    fn show<S: Storage<File = F>>(&mut self, shared: &Shared<S>) {
+        if std::mem::take(&mut self.has_new_pins) {
+            let held = pinned_bytes(&self.pins);
+            *lock(&shared.pins) = self.pins.clone();
+            let mut queue = lock(&shared.queue);
+            let coming: usize =
+                queue.pending.iter().chain(&self.batch).map(|pending| pending.pin_bytes).sum();
+            queue.pinned_bytes = held + coming;
+        }
+        self.is_hidden = false;
+        shared.extent.publish(self.active.lsn, self.active.offset, self.first.take());
+    }
+
+    /// Makes everything that was written durable.
+    pub(crate) fn sync<S: Storage<File = F>>(&mut self, shared: &Shared<S>) -> Result<(), LogError> {
+        lock(&shared.queue).sync_due = None;
+        if self.active.synced == self.active.offset {
+            return Ok(());
+        }
+        if !self.active.offset.is_multiple_of(PAGE_BYTES) {
+            // What is durable is never written to again.
+            self.active.end_page()?;
+        }
+        let began = Instant::now();
+        self.active.file.sync_data().map_err(|error| LogError::io("syncing the log", error))?;
+        let took = began.elapsed();
+        self.crowd.synced(took);
+        meter::synced(took, self.written.iter().map(|pending| u64::from(pending.records)).sum());
+        self.active.synced = self.active.offset;
+        if self.is_hidden {
+            self.show(shared);
+        }
+        Ok(())
+    }
+
+    /// Has the next segment made when this one is filling up.
+    fn order<S: Storage<File = F>>(&mut self, shared: &Shared<S>) {
+        let header = self.active.header;
+        if !self.is_ordered && self.active.offset >= header.length / GROWTH {
+            self.is_ordered = true;
+            let length = next_length(header.length, shared.settings.segment_bytes);
+            shared.supply.order(Order { after: header, length, length_min: length });
+        }
+    }
+
+    /// Goes on in the next segment, with room for a frame of this span. Costs no sync where the segment is ready.
+    fn rotate<S: Storage<File = F>>(&mut self, shared: &Shared<S>, span: u64) -> Result<(), Stillborn> {
+        // Before the successor says where this one ends, that must be on disk.
+        self.sync(shared).map_err(Stillborn::Failed)?;
+        let length_min = length_for(&self.pins, span, 0);
+        let grown = next_length(self.active.header.length, shared.settings.segment_bytes);
+        let order = Order { after: self.active.header, length: grown.max(length_min), length_min };
+        let mut next = shared.supply.take(shared, order)?;
+        shared.names.check().map_err(Stillborn::Failed)?;
+        let seal = self.active.seal();
+        (next.base, next.lsn) = (seal.end_lsn, seal.end_lsn);
+        let (mut bytes, records) = birth::opening(Some(&seal), &self.pins);
+        let stamp = next.stamp(frame::RESTATES, records, seal.end_lsn);
+        let entry = next.entry();
+        let begun = next.write(&mut bytes, stamp);
+        self.active = next;
+        begun.map_err(Stillborn::Failed)?;
+        self.is_sealed = false;
+        self.is_ordered = false;
+        shared.extent.rotate(seal, entry, segment::HEADER_BYTES);
+        debug_assert!(self.active.free() >= span);
+        Ok(())
+    }
+
+    /// Refuses the next frame for want of room. Its numbers are not given again.
+    fn refuse<S: Storage<File = F>>(&mut self, shared: &Shared<S>, what: &str) {
+        let Some(pending) = self.batch.pop_front() else { return };
+        self.active.lsn = pending.end;
+        if !self.is_hidden {
+            shared.extent.publish(pending.end, self.active.offset, None);
+        }
+        {
+            let mut queue = lock(&shared.queue);
+            queue.waiting_bytes = queue.waiting_bytes.saturating_sub(pending.cost);
+            queue.pinned_bytes = queue.pinned_bytes.saturating_sub(pending.pin_bytes);
+        }
+        pending.group.fail(LogError::Full { what: what.to_owned() });
+    }
+
+    /// Whether a proof would say anything new.
+    pub(crate) fn may_prove(&self) -> bool {
+        !self.is_proven && !self.is_sealed && self.active.synced == self.active.offset
+    }
+
+    /// Writes a frame that says that everything before it is durable. It needs no sync of its own.
+    pub(crate) fn prove<S: Storage<File = F>>(
+        &mut self,
+        shared: &Shared<S>,
+        flags: u8,
+    ) -> Result<(), LogError> {
+        self.is_proven = true;
+        if is_proof_planted_off(shared) {
+            return Ok(());
+        }
+        // The room was kept back; an earlier proof may have used it.
+        if self.is_sealed || self.active.offset + PAGE_BYTES > self.active.header.length {
+            return Ok(());
+        }
+        self.active.mark(flags)
+    }
+
+    /// Makes everything durable and says that nothing follows.
+    pub(crate) fn finish<S: Storage<File = F>>(&mut self, shared: &Shared<S>) -> Result<(), LogError> {
+        self.sync(shared)?;
+        self.prove(shared, frame::CLOSED)?;
+        self.sync(shared)?;
+        lock(&shared.queue).standing = Standing::Closed;
+        shared.extent.end(LogError::Closed);
+        Ok(())
+    }
+
+    pub(crate) fn poison<S: Storage<File = F>>(&mut self, shared: &Shared<S>, error: LogError) {
+        let queued = {
+            let mut queue = lock(&shared.queue);
+            queue.standing = Standing::Poisoned(error.clone());
+            std::mem::take(&mut queue.pending)
+        };
+        shared.extent.end(error.clone());
+        for pending in self.written.drain(..).chain(self.batch.drain(..)).chain(queued) {
+            // A waker that panics must not keep the others from hearing of it.
+            let _ = catch_unwind(AssertUnwindSafe(|| pending.group.fail(error.clone())));
+            if planted::is(Plant::ForgetsWaiters) {
+                break;
+            }
+        }
+    }
+}
+
+impl<F: File> Active<F> {
+    fn stamp(&self, flags: u8, records: u32, base: Lsn) -> Stamp {
+        let codec = frame::CODEC_RAW;
+        Stamp { codec, flags, records, base, previous: self.chain, proven: self.synced }
+    }
+
+    /// Seals a frame and writes it behind the last one.
+    fn write(&mut self, bytes: &mut Vec<u8>, stamp: Stamp) -> Result<(), LogError> {
+        let chain = frame::seal(bytes, self.seed, stamp, self.offset);
+        let wrote = self.file.write_all_at(bytes, self.offset);
+        wrote.map_err(|error| LogError::io("writing to the log", error))?;
+        self.chain = chain;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes a frame without records, up to the end of its page.
+    fn mark(&mut self, flags: u8) -> Result<(), LogError> {
+        let stamp = self.stamp(frame::PROOF | frame::GROUP_END | flags, 0, self.lsn);
+        self.write(&mut vec![0; frame::HEADER_BYTES], stamp)
+    }
+
+    fn end_page(&mut self) -> Result<(), LogError> {
+        self.mark(0)
+    }
+}
+
+fn is_proof_planted_off<S: Storage>(shared: &Shared<S>) -> bool {
+    planted::is(Plant::ProofFollowsSetting) && shared.settings.idle_proof.is_none()
+}
+
+fn next_length(length: u64, segment_bytes: u64) -> u64 {
+    length.saturating_mul(GROWTH).min(segment_bytes)
+}
+
+fn pinned_bytes(pins: &Pins) -> usize {
+    pins.iter().map(|(key, value)| crate::record::pin_bytes(key, value)).sum()
+}
+
+/// Takes over the pins of a frame that is not sealed yet.
+fn apply_pins(pins: &mut Pins, pending: &Pending) {
+    let payload = &pending.bytes[frame::HEADER_BYTES..];
+    let mut walk = Walk::new(pending.records, pending.base);
+    while let Some(Ok(item)) = walk.next(payload) {
+        apply_pin(pins, payload, &item);
+    }
+}
