@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) ready: Option<(String, u64)>,
     /// Files that are no segments; their names and lengths in bytes.
     pub(crate) others: Vec<(String, u64)>,
+    /// Every segment was truncated before it could be opened: there are later ones.
+    is_outrun: bool,
 }
 
 /// One segment.
@@ -80,11 +82,11 @@ impl Plan {
     pub(crate) fn make<S: Storage>(storage: &S) -> Result<Self, LogError> {
         let mut plan = Plan::look(storage)?;
         for _ in 0..TRIES_MAX {
-            if !plan.stops.iter().any(Stop::is_doubtful) && plan.refusal.is_none() {
+            if !plan.stops.iter().any(Stop::is_doubtful) && plan.refusal.is_none() && !plan.is_outrun {
                 break;
             }
             let again = Plan::look(storage)?;
-            let agree = again == plan;
+            let agree = again == plan && !plan.is_outrun;
             plan = again;
             if agree {
                 break;
@@ -94,7 +96,7 @@ impl Plan {
     }
 
     fn look<S: Storage>(storage: &S) -> Result<Self, LogError> {
-        let (mut found, others) = survey(storage)?;
+        let (mut found, others, is_outrun) = survey(storage)?;
         let ready = match take_ready(&mut found) {
             Some(last) if was_begun(storage, &last)? => {
                 found.push(last);
@@ -125,7 +127,7 @@ impl Plan {
         }
         stops.extend(after);
         stops.reverse();
-        Ok(Plan { id: id.map(LogId), stops, refusal, ready, others })
+        Ok(Plan { id: id.map(LogId), stops, refusal, ready, others, is_outrun })
     }
 }
 
@@ -222,8 +224,8 @@ fn identity(found: &[Found]) -> Option<u128> {
     counts.into_iter().max_by_key(|(_, count)| *count).map(|(id, _)| id)
 }
 
-/// Segments, and other files with their lengths in bytes.
-type Listing = (Vec<Found>, Vec<(String, u64)>);
+/// Segments, other files with their lengths in bytes, and whether all segments that were listed are gone.
+type Listing = (Vec<Found>, Vec<(String, u64)>, bool);
 
 /// Every segment in the order of their numbers, and every other file. A header that a medium has lost is a damaged one.
 fn survey<S: Storage>(storage: &S) -> Result<Listing, LogError> {
@@ -231,13 +233,16 @@ fn survey<S: Storage>(storage: &S) -> Result<Listing, LogError> {
     let failed = |name: &str, error| LogError::io(format!("reading {name} in {place}"), error);
     let mut names = storage.list().map_err(|error| LogError::io(format!("listing {place}"), error))?;
     names.sort_unstable();
-    let (mut found, mut others) = (Vec::new(), Vec::new());
+    let (mut found, mut others, mut has_gone) = (Vec::new(), Vec::new(), false);
     for name in names {
         let sequence = segment::sequence_of(&name);
         let file = match storage.open(&name) {
             Ok(file) => Patient::new(file),
             // Removed since it was listed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                has_gone |= sequence.is_some();
+                continue;
+            }
             Err(_) if sequence.is_none() => {
                 others.push((name, 0));
                 continue;
@@ -258,7 +263,8 @@ fn survey<S: Storage>(storage: &S) -> Result<Listing, LogError> {
             }
         }
     }
-    Ok((found, others))
+    let is_outrun = has_gone && found.is_empty();
+    Ok((found, others, is_outrun))
 }
 
 /// The header as it is in the file now.

@@ -320,8 +320,16 @@ fn whoever_has_seen_enough_is_shown_no_more() {
 
 #[test]
 fn beside_an_owner_that_writes_and_truncates_nothing_looks_damaged() {
+    beside(Settings { durability: Durability::Os, segment_bytes: 8 << 10, ..small() });
+}
+
+#[test]
+fn beside_an_owner_that_makes_segments_ahead_of_old_ones_nothing_looks_damaged() {
+    beside(Settings { segment_ahead: true, segment_bytes: 32 << 10, ..small() });
+}
+
+fn beside(settings: Settings) {
     let disk = MemStorage::new();
-    let settings = Settings { durability: Durability::Os, segment_bytes: 8 << 10, ..small() };
     let log = Arc::new(open_with(&disk, settings).unwrap());
     let over = Arc::new(AtomicBool::new(false));
     let writer = {
@@ -349,6 +357,8 @@ fn beside_an_owner_that_writes_and_truncates_nothing_looks_damaged() {
             Err(error) => panic!("{error}"),
         };
         assert_eq!(found.inspection.damage, [], "round {round}");
+        let end = found.inspection.end.map_or(0, Lsn::number);
+        assert!(end > highest, "round {round}: it ends at {end}, and {highest} was seen");
         let mut before = 0;
         dump(&disk, Part::default(), &mut |shown| {
             if let Shown::Record { lsn, .. } = shown {

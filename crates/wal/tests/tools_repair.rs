@@ -3,9 +3,11 @@
 
 mod common;
 
-use std::{collections::BTreeMap, ops::ControlFlow};
-
-use common::{append, batch, fill, open, payload, read_all, small};
+use common::{
+    append, batch, fill,
+    mended::{Records, Was, mend, watched},
+    open, payload, read_all, small,
+};
 use standpipe_log::Storage as _;
 use standpipe_testkit::{CallKind, Fault, MemStorage};
 use standpipe_wal::{
@@ -16,8 +18,6 @@ use standpipe_wal::{
 const FIRST: &str = "00000000000000000001.wal";
 const SECOND: &str = "00000000000000000002.wal";
 const THIRD: &str = "00000000000000000003.wal";
-
-type Records = BTreeMap<u64, Vec<u8>>;
 
 /// A closed log of some small segments with single records, a batch, a gap, and pins that change.
 fn sample() -> (MemStorage, Records) {
@@ -39,74 +39,6 @@ fn sample() -> (MemStorage, Records) {
     (disk, records)
 }
 
-fn watched() -> impl FnMut(standpipe_wal::ReadProgress) -> ControlFlow<()> {
-    |_| ControlFlow::Continue(())
-}
-
-fn mend(from: &MemStorage) -> (MemStorage, Result<Repaired, LogError>) {
-    let to = MemStorage::new();
-    let repaired = repair(from, to.clone(), &RepairSettings::default(), &mut watched());
-    (to.process_killed(), repaired)
-}
-
-/// Whether opening, too, takes the log for one that was never longer.
-fn is_as_opened(damaged: &MemStorage, left: &Records) -> bool {
-    open(&damaged.process_killed())
-        .is_ok_and(|log| read_all(&log).is_ok_and(|read| read.into_iter().collect::<Records>() == *left))
-}
-
-fn image(disk: &MemStorage) -> Vec<(String, Option<Vec<u8>>)> {
-    disk.names().into_iter().map(|name| (name.clone(), disk.contents(&name))).collect()
-}
-
-/// Whether a record is listed as lost.
-fn is_listed(repaired: &Repaired, lsn: u64) -> bool {
-    repaired.damage.iter().filter_map(|damage| damage.lost).any(|lost| {
-        lost.from.is_none_or(|from| from.number() <= lsn) && lost.to.is_none_or(|to| lsn < to.number())
-    })
-}
-
-/// Repairs and checks every promise; the records that are left.
-fn check(damaged: &MemStorage, records: &Records, what: &str) -> (Repaired, Records) {
-    let before = image(damaged);
-    let calls = damaged.trace().len();
-    let (to, repaired) = mend(damaged);
-    let repaired = repaired.unwrap_or_else(|error| panic!("{what}: {error}"));
-    assert!(image(damaged) == before, "{what}: the original was changed");
-    assert!(!damaged.trace()[calls..].iter().any(|call| call.kind.changes_disk()), "{what}");
-    assert!(verify(&to).unwrap().is_sound(), "{what}: the copy is damaged");
-    let log = open(&to).unwrap();
-    let left: Records = read_all(&log).unwrap().into_iter().collect();
-    assert_eq!(left.len() as u64, repaired.records, "{what}");
-    for (lsn, payload) in &left {
-        assert!(records.get(lsn) == Some(payload), "{what}: record {lsn} is not what was written");
-    }
-    let torn = matches!(repaired.tail, TailReport::Torn(_))
-        || what.contains(" cut to ") && is_as_opened(damaged, &left);
-    let end = left.keys().next_back().copied().unwrap_or(0);
-    for lsn in records.keys().filter(|lsn| !left.contains_key(lsn)) {
-        assert!(
-            is_listed(&repaired, *lsn) || torn && *lsn > end,
-            "{what}: record {lsn} is missing and not listed in {:?}",
-            repaired.damage
-        );
-    }
-    assert_eq!(
-        repaired.is_lossless(),
-        !repaired.has_stale_pins && repaired.damage.iter().all(|d| d.lost.is_none())
-    );
-    // No number is given again, but for what was never acknowledged.
-    let next = append(&log, b"new").unwrap().number();
-    assert!(next >= repaired.next.number(), "{what}");
-    if !torn {
-        assert!(next > *records.keys().next_back().unwrap(), "{what}: number {next} is given again");
-        if !repaired.has_stale_pins {
-            assert_eq!(log.pinned(), [(b"schema".to_vec(), b"a bigint, b text".to_vec())], "{what}");
-        }
-    }
-    (repaired, left)
-}
-
 fn place_of(disk: &MemStorage, record: u64) -> (String, u64) {
     let wanted = format!("record {record} ");
     disk.names()
@@ -117,6 +49,11 @@ fn place_of(disk: &MemStorage, record: u64) -> (String, u64) {
             Some((name, at as u64))
         })
         .unwrap()
+}
+
+fn check(damaged: &MemStorage, records: &Records, what: &str) -> (Repaired, Records) {
+    let pins = vec![(b"schema".to_vec(), b"a bigint, b text".to_vec())];
+    Was { records: records.clone(), pins, is_closed: true }.check(damaged, what)
 }
 
 #[test]
