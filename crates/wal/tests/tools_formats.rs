@@ -1,6 +1,6 @@
 //! The tools on what a log leaves since format 2: segments that are ready, files that were others, compressed frames, first
 //! frames; and on what version 1 left.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 
