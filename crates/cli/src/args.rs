@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use standpipe::sink::ErrorLimit;
 
-use crate::{load::MEMORY_BYTES_MIN, size};
+use crate::{load::MEMORY_BYTES_MIN, size, wal::WalArgs};
 
 /// The table of dead letters unless another is named.
 pub(crate) const DEAD_LETTER_TABLE: &str = "standpipe_dead_letters";
@@ -43,19 +43,6 @@ nothing. A file that has grown continues where it was.
 Exit codes: 0 all applied; 2 wrong usage or input; 3 some rows dead-lettered; 4 target refused or unreachable; \
 5 data corruption; 130 interrupted after draining.";
 
-const WAL_EXAMPLES: &str = "Examples:
-  standpipe wal inspect /var/lib/events-log
-  standpipe wal verify /var/lib/events-log";
-
-const INSPECT_EXAMPLE: &str = "Example:
-  standpipe wal inspect /var/lib/events-log
-      each segment with its records, and how the log was left";
-
-const VERIFY_EXAMPLE: &str = "Example:
-  standpipe wal verify /var/lib/events-log && echo sound
-
-Exit codes: 0 sound; 2 no such directory; 5 damaged, with the place of each damage.";
-
 const LEDGER_EXAMPLES: &str = "Examples:
   standpipe ledger sqlite:flights.db
   standpipe ledger sqlite:flights.db --json | jq 'select(.complete | not)'
@@ -84,8 +71,8 @@ pub(crate) enum Command {
     /// Load files or standard input into tables
     #[command(after_help = LOAD_EXAMPLES)]
     Load(Box<LoadArgs>),
-    /// Look at a log directory: what standard input was acknowledged into
-    #[command(after_help = WAL_EXAMPLES)]
+    /// Look at, check and repair a log directory: what standard input was acknowledged into
+    #[command(after_help = crate::wal::EXAMPLES)]
     Wal(WalArgs),
     /// Show how far every stream of a target has come
     #[command(after_help = LEDGER_EXAMPLES)]
@@ -245,29 +232,6 @@ pub(crate) enum ProgressArg {
     Json,
     /// Nothing
     None,
-}
-
-/// The arguments of `wal`.
-#[derive(ClapArgs, Debug)]
-pub(crate) struct WalArgs {
-    #[command(subcommand)]
-    pub(crate) command: WalCommand,
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum WalCommand {
-    /// Show segments, records and how full they are; changes nothing
-    #[command(after_help = INSPECT_EXAMPLE)]
-    Inspect {
-        /// The log's directory
-        dir: PathBuf,
-    },
-    /// Check every checksum; exit code 5 on damage; changes nothing
-    #[command(after_help = VERIFY_EXAMPLE)]
-    Verify {
-        /// The log's directory
-        dir: PathBuf,
-    },
 }
 
 /// The arguments of `ledger`.

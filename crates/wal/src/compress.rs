@@ -7,7 +7,7 @@ use crate::{bytes::u32_at, frame, settings::Compression};
 /// The bytes in front of a compressed payload: how long it is when it is not.
 const LENGTH_BYTES: usize = 4;
 /// LZ4 cannot expand a block by more than this; a length beyond it is a lie.
-const EXPANSION_MAX: usize = 255;
+pub(crate) const EXPANSION_MAX: usize = 255;
 
 /// Makes frames smaller. Keeps its table and its buffer.
 #[derive(Default)]

@@ -99,13 +99,7 @@ impl Storage for Dir {
     }
 
     fn lock(&self) -> io::Result<DirLock> {
-        // A handle of its own: `flock` belongs to the open file, so that a second lock by this very value is refused.
-        let handle = fs::File::open(&self.path)?;
-        match handle.try_lock() {
-            Ok(()) => Ok(DirLock { _handle: handle }),
-            Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(fs::TryLockError::Error(error)) => Err(error),
-        }
+        DirLock::of(&self.path)
     }
 
     fn sync_dir(&self) -> io::Result<()> {
@@ -121,6 +115,18 @@ impl Storage for Dir {
 #[derive(Debug)]
 pub struct DirLock {
     _handle: fs::File,
+}
+
+impl DirLock {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        // A handle of its own: `flock` belongs to the open file, so that a second lock by the same owner is refused.
+        let handle = fs::File::open(path)?;
+        match handle.try_lock() {
+            Ok(()) => Ok(DirLock { _handle: handle }),
+            Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
 
 /// A file of a [`Dir`].

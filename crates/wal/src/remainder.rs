@@ -3,13 +3,10 @@ use std::io;
 use standpipe_log::{File, FileExt};
 
 use crate::{
-    bytes::u16_at,
     frame,
+    resync::{Finder, is_zero},
     segment::{Header, PAGE_BYTES},
 };
-
-/// How much is read at once, in bytes.
-const READ_BYTES: usize = 256 * 1024;
 
 /// What lies behind the last sound frame of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +18,6 @@ pub(crate) struct Remainder {
 }
 
 /// Looks through what follows `from`, where no sound frame is. `chain` is the checksum of the frame before.
-///
-/// Since version 2 the first frame behind a sync starts on a page, so that what proves anything is found there.
 pub(crate) fn search<F: File>(
     file: &F,
     header: &Header,
@@ -30,45 +25,30 @@ pub(crate) fn search<F: File>(
     chain: u32,
     limit: u64,
 ) -> io::Result<Remainder> {
+    look(file, header, &mut Finder::new(header.seed(), limit), from, chain)
+}
+
+/// [`search`] for someone who looks through the same segment again and again. The time is linear in the segment's length,
+/// whatever lies there.
+///
+/// Since version 2 the first frame behind a sync starts on a page, so that what proves anything is found there.
+pub(crate) fn look<F: File>(
+    file: &F,
+    header: &Header,
+    finder: &mut Finder,
+    from: u64,
+    chain: u32,
+) -> io::Result<Remainder> {
+    let limit = finder.limit();
+    let is_blank =
+        if header.recycled { !names(file, from, chain, limit)? } else { is_zero(file, from, limit)? };
+    if is_blank && !header.recycled {
+        return Ok(Remainder { is_blank, proof: None });
+    }
     let step = if header.version == 1 { 8 } else { PAGE_BYTES };
-    let mut found = Remainder { is_blank: true, proof: None };
-    if header.recycled {
-        found.is_blank = !names(file, from, chain, limit)?;
-    }
-    let mut chunk =
-        vec![0; usize::try_from(limit.saturating_sub(from)).unwrap_or(usize::MAX).min(READ_BYTES)];
-    let mut frame = Vec::new();
-    // Whole pages, so that a page is seen whole.
-    let mut at = from / PAGE_BYTES * PAGE_BYTES;
-    while at < limit {
-        let wanted = usize::try_from(limit - at).unwrap_or(usize::MAX).min(chunk.len());
-        let read = file.read_full_at(&mut chunk[..wanted], at)?;
-        for (page_at, page) in
-            (at..).step_by(PAGE_BYTES as usize).zip(chunk[..read].chunks(PAGE_BYTES as usize))
-        {
-            let skipped = usize::try_from(from.saturating_sub(page_at)).unwrap_or(usize::MAX).min(page.len());
-            if is_zero(&page[skipped..]) {
-                continue;
-            }
-            if !header.recycled {
-                found.is_blank = false;
-            }
-            for start in
-                (page_at..page_at + page.len() as u64).step_by(step as usize).filter(|start| *start > from)
-            {
-                let seen = &chunk[(start - at) as usize..read];
-                if is_proof(file, header.seed(), from, start, limit, seen, &mut frame)? {
-                    found.proof = Some(start);
-                    return Ok(found);
-                }
-            }
-        }
-        if read < wanted {
-            break;
-        }
-        at += read as u64;
-    }
-    Ok(found)
+    let proves = |place: u64, frame: &frame::Header| frame.proven > from && frame.proven <= place;
+    let proof = finder.find(file, from + 1, step, proves)?.map(|(place, _)| place);
+    Ok(Remainder { is_blank, proof })
 }
 
 /// Whether the fields of a frame lie here that follows the frame with this checksum: all that tells an interrupted write from
@@ -81,38 +61,93 @@ fn names<F: File>(file: &F, at: u64, chain: u32, limit: u64) -> io::Result<bool>
     Ok(frame::Header::read(&fields).is_some_and(|header| header.previous == chain))
 }
 
-fn is_zero(bytes: &[u8]) -> bool {
-    const ZEROS: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
-    *bytes == ZEROS[..bytes.len()]
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{CODEC_RAW, Stamp, seal};
+    use standpipe_log::{Lsn, Storage};
+    use standpipe_testkit::MemStorage;
 
-/// Whether a sound frame starts here that proves something beyond `missing`. Fields first, for they are cheap.
-fn is_proof<F: File>(
-    file: &F,
-    seed: u32,
-    missing: u64,
-    start: u64,
-    limit: u64,
-    seen: &[u8],
-    buffer: &mut Vec<u8>,
-) -> io::Result<bool> {
-    let mut fields = [0; frame::HEADER_BYTES];
-    if seen.len() >= frame::HEADER_BYTES {
-        fields.copy_from_slice(&seen[..frame::HEADER_BYTES]);
-    } else if seen.len() < 2
-        || u16_at(seen, 0) != frame::MAGIC
-        || file.read_full_at(&mut fields, start)? < frame::HEADER_BYTES
-    {
-        return Ok(false);
+    const FROM: u64 = 4096;
+    const CHAIN: u32 = 77;
+
+    fn header(version: u32, recycled: bool) -> Header {
+        Header {
+            version,
+            log: 1,
+            sequence: 1,
+            incarnation: 5,
+            length: 1 << 20,
+            born_end: FROM,
+            relaxed: false,
+            recycled,
+            predecessor: None,
+            birth: None,
+        }
     }
-    let Some(header) = frame::Header::read(&fields) else { return Ok(false) };
-    if header.proven <= missing || header.proven > start || start + header.bytes() > limit {
-        return Ok(false);
+
+    /// The same by its definition: each start is tried, and each frame is read whole.
+    fn by_definition(file: &impl File, header: &Header, from: u64, chain: u32, limit: u64) -> Remainder {
+        let mut bytes = vec![0; limit as usize];
+        let read = file.read_full_at(&mut bytes, 0).unwrap();
+        bytes.truncate(read);
+        let rest = bytes.get(from as usize..).unwrap_or_default();
+        let is_blank = if header.recycled {
+            let names = |fields: frame::Header| fields.previous == chain;
+            !frame::Header::read(rest).is_some_and(names)
+        } else {
+            rest.iter().all(|byte| *byte == 0)
+        };
+        let step = if header.version == 1 { 8 } else { 4096 };
+        let proof = (0..bytes.len()).step_by(step).filter(|at| *at as u64 > from).find(|at| {
+            let Some(fields) = frame::Header::read(&bytes[*at..]) else { return false };
+            let whole = bytes.get(*at..*at + fields.bytes() as usize);
+            fields.proven > from
+                && fields.proven <= *at as u64
+                && whole.is_some_and(|whole| frame::checksum(whole, header.seed()) == fields.checksum)
+        });
+        Remainder { is_blank, proof: proof.map(|at| at as u64) }
     }
-    if u64::from(header.payload_bytes) > frame::PAYLOAD_BYTES_MAX {
-        return Ok(false);
+
+    #[test]
+    fn what_remains_is_judged_as_its_definition_says() {
+        let frame = |incarnation: u64, previous: u32, proven: u64, payload: usize| {
+            let mut bytes = vec![0; frame::HEADER_BYTES];
+            bytes.resize(frame::HEADER_BYTES + payload, 7);
+            let stamp = Stamp { codec: CODEC_RAW, flags: 0, records: 1, base: Lsn::FIRST, previous, proven };
+            seal(&mut bytes, crate::segment::seed(incarnation), stamp, 0);
+            bytes
+        };
+        let (mut seen, mut tried) = ([0; 4], 0);
+        for (version, recycled) in [(1, false), (2, false), (2, true)] {
+            let header = header(version, recycled);
+            for lead in [0, 8, 64, 4064, 4096, 5000, 8192, 262_144, 266_240, 300_000] {
+                for (proven, filler) in [(FROM + 8, 0xee), (FROM, 0xee), (8192, 0), (1 << 30, 0xee), (0, 0)] {
+                    for (incarnation, previous, payload) in
+                        [(5, 1, 300), (5, CHAIN, 9000), (6, CHAIN, 300), (6, 1, 9000)]
+                    {
+                        let mut bytes = vec![0; FROM as usize];
+                        bytes.resize(FROM as usize + lead, filler);
+                        bytes.extend(frame(incarnation, previous, proven, payload));
+                        for (cut, from) in [(0, FROM), (8, FROM), (payload + 32, FROM), (0, FROM + 64)] {
+                            let disk = MemStorage::new();
+                            let file = disk.create("f").unwrap();
+                            file.write_all_at(&bytes[..bytes.len() - cut], 0).unwrap();
+                            for limit in [bytes.len() as u64, bytes.len() as u64 - 16] {
+                                let told = search(&file, &header, from, CHAIN, limit).unwrap();
+                                let right = by_definition(&file, &header, from, CHAIN, limit);
+                                assert_eq!(
+                                    told, right,
+                                    "v{version} {recycled} {lead} {proven} {payload} -{cut} {from} {limit}"
+                                );
+                                seen[usize::from(told.is_blank) + 2 * usize::from(told.proof.is_some())] += 1;
+                                tried += 1;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        assert!(tried > 4000 && seen.iter().all(|count| *count > 0), "{seen:?} of {tried}");
     }
-    buffer.resize(header.bytes() as usize, 0);
-    let read = file.read_full_at(buffer, start)?;
-    Ok(read == buffer.len() && frame::checksum(buffer, seed) == header.checksum)
 }

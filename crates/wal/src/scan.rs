@@ -66,12 +66,27 @@ pub(crate) fn survey<S: Storage>(storage: &S) -> Result<Vec<Found>, LogError> {
     Ok(found)
 }
 
-/// How a segment begins, by its first frame.
-fn beginning<F: File>(file: &F, header: &Header, limit: u64) -> io::Result<Result<Birth, Fault>> {
+/// How a segment begins: as its header says, or its first frame.
+pub(crate) fn beginning<F: File>(file: &F, header: &Header, limit: u64) -> io::Result<Result<Birth, Fault>> {
     if let Some(birth) = header.birth {
         return Ok(Ok(birth));
     }
-    let mut cursor = Cursor::new(header.incarnation, Lsn::new(0)).narrow();
+    let begun = opening_frame(file, header.incarnation, limit)?;
+    if begun.as_ref().is_ok_and(|birth| birth.link.is_some() != header.predecessor.is_some()) {
+        return Ok(Err(Fault::Senseless(NO_BEGINNING)));
+    }
+    Ok(begun)
+}
+
+const NO_BEGINNING: &str = "the segment's first frame does not say how it begins";
+
+/// What the first frame of a segment says about how it begins. That of version 1 has no link.
+pub(crate) fn opening_frame<F: File>(
+    file: &F,
+    incarnation: u64,
+    limit: u64,
+) -> io::Result<Result<Birth, Fault>> {
+    let mut cursor = Cursor::new(incarnation, Lsn::new(0)).narrow();
     let frame = match cursor.step(file, limit)? {
         Step::Frame(frame) => frame,
         Step::Bad(fault) => return Ok(Err(fault)),
@@ -81,8 +96,8 @@ fn beginning<F: File>(file: &F, header: &Header, limit: u64) -> io::Result<Resul
         Some(Item::Link(link)) => Some(link),
         _ => None,
     };
-    if frame.flags & frame::RESTATES == 0 || link.is_some() != header.predecessor.is_some() {
-        return Ok(Err(Fault::Senseless("the segment's first frame does not say how it begins")));
+    if frame.flags & frame::RESTATES == 0 {
+        return Ok(Err(Fault::Senseless(NO_BEGINNING)));
     }
     if frame.base < Lsn::FIRST {
         return Ok(Err(Fault::Senseless("the segment's first number is none")));

@@ -34,4 +34,9 @@ impl Interrupt {
     pub(crate) fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// The same, for those who look themselves.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.0
+    }
 }

@@ -46,9 +46,11 @@ pub(crate) fn open(args: &LoadArgs, dir: &Path) -> Result<Wal, Failure> {
         }
         error => {
             let mut failure = Failure::from(error).at(format!("the log at {}", dir.display()));
-            if failure.exit != Exit::Corrupt {
-                failure.message.push_str("; see to the directory, or name another with --wal");
-            }
+            failure.message.push_str(if failure.exit == Exit::Corrupt {
+                "; `standpipe wal verify` names every place, `standpipe wal repair` copies what is sound to another directory"
+            } else {
+                "; see to the directory, or name another with --wal"
+            });
             failure
         }
     })

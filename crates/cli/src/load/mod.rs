@@ -29,16 +29,15 @@ use standpipe::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-pub(crate) use self::limits::MEMORY_BYTES_MIN;
 use self::{
     context::Context,
     input::Input,
-    interrupt::Interrupt,
     plan::{Asked, Origin, Plan},
     progress::Progress,
     summary::Summary,
     watch::Watch,
 };
+pub(crate) use self::{interrupt::Interrupt, limits::MEMORY_BYTES_MIN};
 use crate::{
     args::LoadArgs,
     exit::{Exit, Failure},

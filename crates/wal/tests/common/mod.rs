@@ -4,6 +4,7 @@ pub mod alloc;
 pub mod cuts;
 pub mod diary;
 pub mod hostile;
+pub mod mended;
 pub mod mutations;
 pub mod rows;
 pub mod truth;
