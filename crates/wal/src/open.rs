@@ -2,6 +2,7 @@ use standpipe_log::{File, LogError, LogId, Lsn, Storage};
 
 use crate::{
     birth::{Active, Draft, Origin, Pins, Stillborn, length_for},
+    compress,
     cursor::{Cursor, Step},
     extent::Entry,
     frame,
@@ -121,7 +122,9 @@ fn resume<S: Storage>(
 ) -> Result<Opened<S::File>, LogError> {
     let header = last.header;
     let end = scan.cursor.offset;
-    let lost = header.length.saturating_sub(end);
+    // What was lost may have been compressed: as far as LZ4 can go.
+    let expansion = if header.version == 1 { 1 } else { compress::EXPANSION_MAX as u64 };
+    let lost = header.length.saturating_sub(end).saturating_mul(expansion);
     recovery.skipped_numbers = skipped_numbers(header.relaxed, scan.is_closed, lost);
     let next = scan.cursor.lsn.checked_add(recovery.skipped_numbers);
     let next = next.ok_or_else(|| LogError::Full { what: "the number space is used up".to_owned() })?;

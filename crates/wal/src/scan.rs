@@ -112,8 +112,10 @@ pub(crate) fn opening_frame<F: File>(
 /// from the segment before: see [`Found::check_ready`].
 pub(crate) fn take_ready(found: &mut Vec<Found>) -> Option<Found> {
     let is_ready = |last: &Found| {
-        let header = last.header.as_ref().is_ok_and(|header| header.born_end == segment::HEADER_BYTES);
-        header && matches!(last.beginning, Err(Fault::Broken(_)))
+        // Its space was reserved before it got its name: a shorter file is damaged, whatever is in it.
+        let is_whole =
+            |header: &Header| header.born_end == segment::HEADER_BYTES && last.file_bytes >= header.length;
+        last.header.as_ref().is_ok_and(is_whole) && matches!(last.beginning, Err(Fault::Broken(_)))
     };
     if found.len() > 1 && found.last().is_some_and(is_ready) { found.pop() } else { None }
 }

@@ -68,3 +68,23 @@ fn both_kinds_mix_and_the_setting_may_change() {
         log.close().unwrap();
     }
 }
+
+#[test]
+fn no_number_is_given_again_after_a_relaxed_log_lost_a_frame_of_very_many() {
+    let disk = MemStorage::new();
+    let settings = || Settings {
+        segment_bytes: 64 << 10,
+        record_bytes_max: 1 << 20,
+        compression: Compression::lz4(),
+        durability: standpipe_wal::Durability::Os,
+        ..small()
+    };
+    let log = open_with(&disk, settings()).unwrap();
+    append(&log, b"synced").unwrap();
+    log.sync().unwrap();
+    let shown = batch(&log, &vec![Vec::new(); 60_000]).unwrap();
+    assert_eq!(read_all(&log).unwrap().last().map(|record| record.0), Some(shown.number()));
+    let left = disk.power_cut(Cut::LoseUnsynced);
+    let log = open_with(&left, settings()).unwrap();
+    assert!(log.end() > shown, "{} comes after {shown}, which could be read", log.end());
+}
