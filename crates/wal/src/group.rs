@@ -183,8 +183,9 @@ impl Group {
                 break;
             }
             patience -= 1;
-            // A write takes a microsecond or two, falling asleep and waking up ten.
-            if patience % 8 == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
+            // A write takes a microsecond or two, falling asleep and waking up ten. Others that run meanwhile may append,
+            // and are written with this one.
+            std::thread::yield_now();
         }
         self.sleepers.fetch_add(1, SeqCst);
         fence(SeqCst);

@@ -25,6 +25,8 @@ use crate::{
 
 /// Segments grow by this factor, from the first one to the size that was set.
 const GROWTH: u64 = 4;
+/// Groups from this size on pay little for blocks that were never written, and much for writing them twice.
+const ZEROED_GROUP_BYTES_MAX: u64 = 128 << 10;
 /// What is compressed in a larger buffer gives it back.
 const COMPRESSED_KEPT_BYTES: usize = 4 << 20;
 
@@ -47,6 +49,8 @@ pub(crate) struct Pen<F> {
     has_new_pins: bool,
     is_proven: bool,
     is_ordered: bool,
+    /// Syncs of this segment.
+    groups: u64,
     compressor: Compressor,
     crowd: Crowd,
 }
@@ -64,6 +68,7 @@ impl<F: File> Pen<F> {
             has_new_pins: false,
             is_proven: true,
             is_ordered: false,
+            groups: 0,
             compressor: Compressor::default(),
             crowd: Crowd::default(),
         }
@@ -230,6 +235,7 @@ impl<F: File> Pen<F> {
         self.crowd.synced(took);
         meter::synced(took, self.written.iter().map(|pending| u64::from(pending.records)).sum());
         self.active.synced = self.active.offset;
+        self.groups += 1;
         if self.is_hidden {
             self.show(shared);
         }
@@ -242,8 +248,15 @@ impl<F: File> Pen<F> {
         if !self.is_ordered && self.active.offset >= header.length / GROWTH {
             self.is_ordered = true;
             let length = next_length(header.length, shared.settings.segment_bytes);
-            shared.supply.order(Order { after: header, length, length_min: length });
+            let is_zeroed = self.zeroes(shared, 0);
+            shared.supply.order(Order { after: header, length, length_min: length, is_zeroed });
         }
+    }
+
+    /// Whether writing the next segment once before it is used saves more than it costs: for small groups, that are synced.
+    fn zeroes<S: Storage<File = F>>(&self, shared: &Shared<S>, span: u64) -> bool {
+        let mean = (self.active.offset - segment::HEADER_BYTES) / self.groups.max(1);
+        !shared.settings.durability.is_relaxed() && mean.max(span) < ZEROED_GROUP_BYTES_MAX
     }
 
     /// Goes on in the next segment, with room for a frame of this span. Costs no sync where the segment is ready.
@@ -252,7 +265,8 @@ impl<F: File> Pen<F> {
         self.sync(shared).map_err(Stillborn::Failed)?;
         let length_min = length_for(&self.pins, span, 0);
         let grown = next_length(self.active.header.length, shared.settings.segment_bytes);
-        let order = Order { after: self.active.header, length: grown.max(length_min), length_min };
+        let is_zeroed = self.zeroes(shared, span);
+        let order = Order { after: self.active.header, length: grown.max(length_min), length_min, is_zeroed };
         let mut next = shared.supply.take(shared, order)?;
         shared.names.check().map_err(Stillborn::Failed)?;
         let seal = self.active.seal();
@@ -265,6 +279,7 @@ impl<F: File> Pen<F> {
         begun.map_err(Stillborn::Failed)?;
         self.is_sealed = false;
         self.is_ordered = false;
+        self.groups = 0;
         shared.extent.rotate(seal, entry, segment::HEADER_BYTES);
         debug_assert!(self.active.free() >= span);
         Ok(())

@@ -64,6 +64,8 @@ pub(crate) struct Order {
     pub(crate) length: u64,
     /// A segment that was made earlier does when it is as long as this.
     pub(crate) length_min: u64,
+    /// Whether a new file is written once before it is used.
+    pub(crate) is_zeroed: bool,
 }
 
 /// Files kept to become segments again, beside the one that is ready.
@@ -188,13 +190,13 @@ impl<F: File> Supply<F> {
     }
 
     fn make<S: Storage<File = F>>(&self, shared: &Shared<S>, order: Order) -> Result<Active<F>, Stillborn> {
-        let Order { after, length, length_min } = order;
+        let Order { after, length, length_min, is_zeroed } = order;
         let settings = &shared.settings;
         let relaxed = settings.durability.is_relaxed();
         let free = Free::pick(&mut lock(&self.state).free, length_min);
         let is_new = free.is_none();
         let length = free.as_ref().map_or(length, |free| free.bytes);
-        let origin = free.map_or(Origin::New { is_zeroed: !relaxed }, |free| Origin::Free(free.name));
+        let origin = free.map_or(Origin::New { is_zeroed }, |free| Origin::Free(free.name));
         let header = Header {
             version: segment::VERSION,
             sequence: after.sequence + 1,
