@@ -56,16 +56,26 @@ impl<S: Storage> WalReader<S> {
         if self.file.is_none() {
             let name = segment::name(self.sequence);
             let opened = self.shared.storage.open(&name);
-            self.file = Some(opened.map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => self.gone(self.shared.extent.start()),
-                _ => LogError::io(format!("opening {name} in {}", self.shared.storage.describe()), error),
-            })?);
+            match opened {
+                Ok(file) => self.file = Some(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return self.relocate(),
+                Err(error) => {
+                    let doing = format!("opening {name} in {}", self.shared.storage.describe());
+                    return Err(LogError::io(doing, error));
+                }
+            }
         }
         let Some(file) = &self.file else { return Ok(()) };
         match self.cursor.step(file, limit) {
             Ok(Step::Frame(frame)) => self.walk = Walk::new(frame.records, frame.base),
             Ok(Step::End) => {}
-            Ok(Step::Bad(fault)) => return Err(self.corrupt(fault.what())),
+            Ok(Step::Bad(fault)) => {
+                // The file may have become another segment since.
+                return match self.shared.extent.readable(self.sequence, self.cursor.offset) {
+                    Readable::Gone(_) => self.relocate(),
+                    _ => Err(self.corrupt(fault.what())),
+                };
+            }
             Err(error) => {
                 let name = segment::name(self.sequence);
                 return Err(LogError::io(
@@ -89,6 +99,20 @@ impl<S: Storage> WalReader<S> {
         Ok(())
     }
 
+    /// The segment is gone. What is wanted may be in a later one all the same: a reader that waits at the end of the log
+    /// is in a segment that holds nothing for it.
+    fn relocate(&mut self) -> Result<(), LogError> {
+        let found = self.shared.extent.locate(self.wanted)?;
+        let Some(entry) = found.filter(|entry| entry.sequence > self.sequence) else {
+            return Err(LogError::Truncated { wanted: self.wanted, start: self.shared.extent.start() });
+        };
+        self.sequence = entry.sequence;
+        self.file = None;
+        self.cursor.enter(entry.incarnation, entry.base);
+        self.walk = Walk::new(0, entry.base);
+        Ok(())
+    }
+
     fn corrupt(&self, what: &str) -> LogError {
         LogError::Corrupt {
             segment: segment::name(self.sequence),
@@ -96,10 +120,6 @@ impl<S: Storage> WalReader<S> {
             lsn: self.cursor.lsn,
             what: what.to_owned(),
         }
-    }
-
-    fn gone(&self, start: Lsn) -> LogError {
-        LogError::Truncated { wanted: self.wanted, start }
     }
 }
 
@@ -114,7 +134,7 @@ impl<S: Storage> Reader for WalReader<S> {
             match self.shared.extent.readable(self.sequence, self.cursor.offset) {
                 Readable::UpTo(limit) => self.read(limit)?,
                 Readable::Next(next, chain) => self.enter(next, chain)?,
-                Readable::Gone(start) => return Err(self.gone(start)),
+                Readable::Gone(_) => self.relocate()?,
                 Readable::Ended(why) => return Err(why),
                 Readable::CaughtUp => {
                     if deadline.is_some_and(|deadline| deadline <= Instant::now()) {

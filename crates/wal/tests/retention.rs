@@ -5,7 +5,7 @@ mod common;
 
 use common::{append, fill, open_with, payload, read_all, small};
 use standpipe_testkit::{Cut, MemStorage};
-use standpipe_wal::{Log, LogError, Lsn, Settings, Wal};
+use standpipe_wal::{Log, LogError, Lsn, Reader, Settings, Wal};
 
 fn long(disk: &MemStorage) -> Wal<MemStorage> {
     let log = open_with(disk, Settings { segment_bytes: 32 << 10, ..small() }).unwrap();
@@ -101,4 +101,42 @@ fn a_full_log_refuses_by_name_and_goes_on_when_truncated() {
         log.truncate_before(log.end()).unwrap();
     }
     log.close().unwrap();
+}
+
+#[test]
+fn a_reader_that_waits_at_the_end_goes_on_behind_a_truncation() {
+    let disk = MemStorage::new();
+    let log = long(&disk);
+    // It stands at the start of a segment that holds nothing for it, and has not read a byte of it.
+    let mut waiting = log.follow(log.end()).unwrap();
+    assert!(waiting.next(std::time::Duration::ZERO).unwrap().is_none());
+    let next = fill(&log, 100..120, 3000);
+    log.truncate_before(Lsn::new(next[0].0)).unwrap();
+    for (number, bytes) in &next {
+        let entry = waiting.next(common::PATIENCE).unwrap().unwrap();
+        assert_eq!((entry.lsn.number(), entry.payload), (*number, &bytes[..]));
+    }
+}
+
+#[test]
+fn a_reader_whose_file_became_another_segment_hears_that_its_records_are_gone() {
+    let disk = MemStorage::new();
+    let log = long(&disk);
+    let mut slow = log.follow(Lsn::FIRST).unwrap();
+    assert_eq!(slow.next(std::time::Duration::ZERO).unwrap().unwrap().lsn, Lsn::FIRST);
+    let mut behind = log.follow(Lsn::new(9)).unwrap();
+    assert_eq!(behind.next(std::time::Duration::ZERO).unwrap().unwrap().lsn, Lsn::new(9));
+    log.truncate_before(log.end()).unwrap();
+    fill(&log, 100..140, 3000);
+    log.truncate_before(log.end()).unwrap();
+    fill(&log, 200..240, 3000);
+    for reader in [&mut slow, &mut behind] {
+        let gone = loop {
+            match reader.next(std::time::Duration::ZERO) {
+                Ok(Some(entry)) => assert!(entry.lsn < Lsn::new(20), "{}", entry.lsn),
+                other => break other.map(|entry| entry.map(|entry| entry.lsn)),
+            }
+        };
+        assert!(matches!(gone, Err(LogError::Truncated { .. })), "{gone:?}");
+    }
 }
