@@ -87,7 +87,9 @@ impl Service {
             if !is_quiet {
                 (self.arrived, self.quiet_since) = (arrived, now);
             }
-            let proof_after = shared.settings.idle_proof.filter(|_| self.proven != arrived);
+            // What is to be synced is proven after that.
+            let is_due = self.proven != arrived && queue.sync_due.is_none();
+            let proof_after = shared.settings.idle_proof.filter(|_| is_due);
             let prove_at = proof_after.and_then(|after| self.quiet_since.checked_add(after));
             if queue.pending.is_empty() && prove_at.is_some_and(|at| at <= now) {
                 self.proven = arrived;

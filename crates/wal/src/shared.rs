@@ -51,7 +51,10 @@ impl<S: Storage> Shared<S> {
         pen: &mut Pen<S::File>,
         act: impl FnOnce(&mut Pen<S::File>) -> Result<T, LogError>,
     ) -> Option<T> {
-        let cause = match catch_unwind(AssertUnwindSafe(|| act(pen))) {
+        let outer = WRITES.replace(self.address());
+        let acted = catch_unwind(AssertUnwindSafe(|| act(pen)));
+        WRITES.set(outer);
+        let cause = match acted {
             Ok(Ok(out)) => return Some(out),
             Ok(Err(error)) => error.to_string(),
             Err(panic) => format!("writing the log panicked: {}", message(&*panic)),
@@ -60,6 +63,15 @@ impl<S: Storage> Shared<S> {
         self.supply.stop();
         self.work.notify_all();
         None
+    }
+
+    /// Whether this thread has the pen: a waker that it calls must not wait for anyone who wants it.
+    pub(crate) fn is_writing_here(&self) -> bool {
+        WRITES.get() == self.address()
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// Whoever has just written gives the pen on, when something came meanwhile: to a thread that waits for it, or to the log's own.
@@ -83,6 +95,11 @@ impl<S: Storage> Shared<S> {
             self.work.notify_all();
         }
     }
+}
+
+thread_local! {
+    /// The log that this thread writes to; 0 for none.
+    static WRITES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl<S: Storage> Lead for Shared<S> {

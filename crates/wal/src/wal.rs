@@ -320,9 +320,10 @@ impl<S: Storage> Log for Wal<S> {
                 self.shared.work.notify_all();
             }
         }
-        // A waker that drops the log's last owner runs on the log's own thread, which ends by itself.
-        if let Some(thread) = running.take().filter(|running| running.thread().id() != thread::current().id())
-        {
+        // A waker that drops the log's last owner runs on the thread that writes, for which the log's own would wait. That
+        // one ends by itself.
+        let is_inside = self.shared.is_writing_here();
+        if let Some(thread) = running.take().filter(|_| !is_inside) {
             // The thread catches its own panics and poisons the log.
             let _ = thread.join();
         }
