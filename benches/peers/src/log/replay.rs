@@ -22,7 +22,9 @@ pub(crate) fn comparison(name: &str, records: u64) -> Comparison {
          to its last record, checksums verified, each time on a fresh copy"
         ),
     );
-    for (name, how, which) in ENGINES {
+    // Okaywal lets go of what is older than its last checkpoint, which comes before it holds more.
+    let has_room = |which: Which| which != Which::OkayWal || records <= 100_000;
+    for (name, how, which) in ENGINES.iter().filter(|(_, _, which)| has_room(*which)) {
         comparison = comparison.with(name, how, move |context| replay(context, *which, records));
     }
     comparison.with(
