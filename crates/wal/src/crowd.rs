@@ -33,6 +33,7 @@ impl Crowd {
 
     pub(crate) fn gather(&mut self, arrived: &AtomicU64, delay: Duration) {
         if !delay.is_zero() {
+            // What `Settings::group_delay` asks for: later answers, fewer syncs.
             thread::sleep(delay);
         }
         if self.last < 2 {

@@ -87,15 +87,7 @@ impl Storage for Dir {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            // Names that are no UTF-8 cannot be ours.
-            if let (true, Ok(name)) = (entry.file_type()?.is_file(), entry.file_name().into_string()) {
-                names.push(name);
-            }
-        }
-        Ok(names)
+        files_of(&self.path)
     }
 
     fn lock(&self) -> io::Result<DirLock> {
@@ -109,6 +101,19 @@ impl Storage for Dir {
     fn describe(&self) -> String {
         self.path.display().to_string()
     }
+}
+
+/// The names of a directory's files.
+pub(crate) fn files_of(path: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        // Names that are no UTF-8 cannot be ours.
+        if let (true, Ok(name)) = (entry.file_type()?.is_file(), entry.file_name().into_string()) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 /// Keeps a [`Dir`] for one owner until it is dropped.

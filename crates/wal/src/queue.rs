@@ -130,7 +130,8 @@ pub(crate) struct Queue {
     lead: Weak<dyn Lead>,
     next: Lsn,
     frame_bytes_soft: usize,
-    spares: Vec<Pending>,
+    /// What frames were made in: their bytes, and their groups.
+    spares: Vec<(Vec<u8>, Option<Arc<Group>>)>,
 }
 
 impl Queue {
@@ -218,12 +219,10 @@ impl Queue {
     }
 
     /// Takes back what a frame was made in.
-    pub(crate) fn reuse(&mut self, mut done: Pending) {
+    pub(crate) fn reuse(&mut self, done: Pending) {
         if self.spares.len() < SPARES_MAX {
-            if done.bytes.capacity() > KEPT_BYTES_MAX {
-                done.bytes = Vec::new();
-            }
-            self.spares.push(done);
+            let bytes = if done.bytes.capacity() > KEPT_BYTES_MAX { Vec::new() } else { done.bytes };
+            self.spares.push((bytes, Some(done.group)));
         }
     }
 
@@ -264,9 +263,20 @@ impl Queue {
     }
 
     fn blank(&mut self) -> Pending {
+        let (mut bytes, mut group) = self.spares.pop().unwrap_or_default();
         let next = self.next;
-        let mut blank = self.spares.pop().unwrap_or_else(|| Pending {
-            bytes: Vec::new(),
+        bytes.clear();
+        bytes.resize(frame::HEADER_BYTES, 0);
+        let group = match group.as_mut().and_then(Arc::get_mut) {
+            Some(renewed) => {
+                renewed.renew();
+                group
+            }
+            // There is none, or someone still holds a ticket of it.
+            None => None,
+        };
+        Pending {
+            bytes,
             records: 0,
             base: next,
             end: next,
@@ -275,26 +285,7 @@ impl Queue {
             cost: 0,
             needs: Needs::default(),
             since: Since::now(),
-            group: Arc::new(Group::new(self.lead.clone())),
-        });
-        match Arc::get_mut(&mut blank.group) {
-            Some(group) => group.renew(),
-            // Someone still holds a ticket of it.
-            None => blank.group = Arc::new(Group::new(self.lead.clone())),
-        }
-        blank.bytes.clear();
-        blank.bytes.resize(frame::HEADER_BYTES, 0);
-        let (needs, since) = (Needs::default(), Since::now());
-        Pending {
-            records: 0,
-            base: next,
-            end: next,
-            first: None,
-            pin_bytes: 0,
-            cost: 0,
-            needs,
-            since,
-            ..blank
+            group: group.unwrap_or_else(|| Arc::new(Group::new(self.lead.clone()))),
         }
     }
 }

@@ -7,7 +7,10 @@ use std::{
 use rustix::fs::OFlags;
 use standpipe_log::{File, Storage};
 
-use crate::{dir::DirLock, segment};
+use crate::{
+    dir::{DirLock, files_of},
+    segment,
+};
 
 /// A directory of the file system that is only looked at: every call that would change something is refused
 /// (`ReadOnlyFilesystem`), files are opened for reading and nothing else, and symbolic links are not followed. For
@@ -85,14 +88,7 @@ impl Storage for ReadOnlyDir {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            if let (true, Ok(name)) = (entry.file_type()?.is_file(), entry.file_name().into_string()) {
-                names.push(name);
-            }
-        }
-        Ok(names)
+        files_of(&self.path)
     }
 
     fn lock(&self) -> io::Result<DirLock> {

@@ -97,7 +97,7 @@ pub(crate) struct Checked {
 }
 
 impl<F: File> Part<F> {
-    /// Checks every frame as a cursor does, for it is one. `None` where anything is wrong: the tour tells what.
+    /// Checks every frame as a cursor does, for it is one. `None` where anything is wrong: the serial reader tells what.
     pub(crate) fn check(mut self, spare: Block) -> Option<Checked> {
         let Block { mut frames, mut made, .. } = spare.emptied();
         if self.unread > 0 {

@@ -5,15 +5,15 @@ use standpipe_log::{LogError, Lsn, Storage};
 use super::{
     block::{Block, Checked},
     ring::{Ring, Taken},
-    tour::Tour,
+    serial::Serial,
 };
 use crate::{extent::Entry, record::Walk, shared::Shared};
 
-/// The frames of a log in order, from a ring while all is well there, else from a tour.
+/// The frames of a log in order, from a ring while all is well there, else frame by frame.
 pub(crate) struct Feed<'a, S: Storage> {
     ring: Option<&'a Ring<S>>,
     /// Stands behind the last block that came out of the ring.
-    tour: Tour<S>,
+    serial: Serial<S>,
     block: Block,
     /// The next frame of the block.
     at: usize,
@@ -37,7 +37,7 @@ impl<'a, S: Storage> Feed<'a, S> {
         ring: Option<&'a Ring<S>>,
         block_bytes: usize,
     ) -> Self {
-        Feed { ring, tour: Tour::new(shared, entry), block: Block::default(), at: 0, block_bytes }
+        Feed { ring, serial: Serial::new(shared, entry), block: Block::default(), at: 0, block_bytes }
     }
 
     /// Whether a ring is still believed.
@@ -64,9 +64,9 @@ impl<'a, S: Storage> Feed<'a, S> {
             let (walk, span, end) = (frame.walk(), frame.span, frame.end);
             return Ok(Some(Frame { payload: self.block.payload(frame), walk, span, end }));
         }
-        let Some((frame, span)) = self.tour.step()? else { return Ok(None) };
-        let (walk, end) = (Walk::new(frame.records, frame.base), self.tour.lsn());
-        Ok(Some(Frame { payload: self.tour.payload(), walk, span, end }))
+        let Some((frame, span)) = self.serial.step()? else { return Ok(None) };
+        let (walk, end) = (Walk::new(frame.records, frame.base), self.serial.lsn());
+        Ok(Some(Frame { payload: self.serial.payload(), walk, span, end }))
     }
 
     /// The next frames, to keep; `None` at the end of the log. Not to be mixed with [`frame`](Feed::frame).
@@ -79,12 +79,12 @@ impl<'a, S: Storage> Feed<'a, S> {
         }
         let mut block = spare.emptied();
         while block.copied_bytes() < self.block_bytes {
-            match self.tour.step() {
+            match self.serial.step() {
                 Ok(Some((frame, span))) => {
-                    let (payload, end) = (self.tour.payload(), self.tour.lsn());
+                    let (payload, end) = (self.serial.payload(), self.serial.lsn());
                     block.copy(frame.records, frame.base, end, span, payload);
                 }
-                // What was read before comes first; the tour stays where it is and says the same again.
+                // What was read before comes first; the serial reader stays where it is and says the same again.
                 Ok(None) | Err(_) if !block.frames.is_empty() => break,
                 other => return other.map(|_| None),
             }
@@ -92,11 +92,11 @@ impl<'a, S: Storage> Feed<'a, S> {
         Ok(Some(block))
     }
 
-    /// The next block out of the ring, `Some(None)` at its end; `None` where the tour must go on.
+    /// The next block out of the ring, `Some(None)` at its end; `None` where the serial reader must go on.
     fn take_from(&mut self, ring: &Ring<S>) -> Option<Option<Block>> {
         match ring.take() {
             Taken::Block(found) if self.follows(&found) => {
-                self.tour.move_to(found.sequence, found.end);
+                self.serial.move_to(found.sequence, found.end);
                 Some(Some(found.block))
             }
             Taken::End => Some(None),
@@ -110,7 +110,8 @@ impl<'a, S: Storage> Feed<'a, S> {
 
     /// Whether numbers go on where the last block ended. Within blocks that was checked.
     fn follows(&self, found: &Checked) -> bool {
-        let least = if found.sequence == self.tour.sequence { self.tour.lsn() } else { found.segment_base };
+        let least =
+            if found.sequence == self.serial.sequence { self.serial.lsn() } else { found.segment_base };
         found.first >= least
     }
 }

@@ -11,9 +11,9 @@ mod progress;
 mod recovering;
 mod ring;
 mod run;
+mod serial;
 #[cfg(test)]
 mod tests;
-mod tour;
 mod transactions;
 mod yard;
 

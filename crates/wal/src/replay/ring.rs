@@ -8,7 +8,7 @@ use standpipe_log::{FileExt, LogError, Storage};
 
 use super::{
     block::{Block, Checked, Part},
-    tour,
+    serial,
 };
 use crate::{
     cursor::{Outline, Rest, Standing},
@@ -88,7 +88,7 @@ impl<S: Storage> Ring<S> {
             }
             let spare = admit(&mut state);
             drop(state);
-            // A panic comes again where the tour reads the same, on the thread of whoever called.
+            // A panic comes again where the serial reader reads the same, on the thread of whoever called.
             let outcome = catch_unwind(AssertUnwindSafe(|| self.produce(spare)));
             state = lock(&self.state);
             state.stopped |= outcome.is_err();
@@ -199,7 +199,7 @@ struct Source<S: Storage> {
     is_done: bool,
 }
 
-/// Something is not as it should be. What it is, the tour tells.
+/// Something is not as it should be. What it is, the serial reader tells.
 struct Doubt;
 
 impl From<LogError> for Doubt {
@@ -234,7 +234,7 @@ impl<S: Storage> Source<S> {
         }
         let file = match &self.file {
             Some(file) => file.clone(),
-            None => self.file.insert(Arc::new(tour::open(&self.shared, self.entry.sequence)?)).clone(),
+            None => self.file.insert(Arc::new(serial::open(&self.shared, self.entry.sequence)?)).clone(),
         };
         let left = usize::try_from(self.limit - self.offset).unwrap_or(usize::MAX);
         let mut outline = Outline::new(self.offset, self.chain);

@@ -7,7 +7,7 @@ use super::{
     feed::Feed,
     progress::{Listener, Meter, Progress, Replayed},
     ring::Ring,
-    tour,
+    serial,
 };
 use crate::{meter::Since, record::Item, shared::Shared};
 
@@ -119,7 +119,7 @@ impl<'a, S: Storage> Replay<'a, S> {
     ) -> Result<Replayed, ReplayError<E>> {
         let (shared, block_bytes, since) = (self.shared, self.block_bytes, Since::now());
         let entry = shared.extent.locate(self.from)?.ok_or(LogError::Closed)?;
-        let bytes = tour::bytes_from(shared, entry.sequence);
+        let bytes = serial::bytes_from(shared, entry.sequence);
         let mut meter = Meter::new(bytes, self.from, self.listener.take());
         if self.workers > 1 && bytes > BLOCKS_FOR_THREADS * block_bytes as u64 {
             let ring = Ring::new(shared.clone(), &entry, block_bytes);

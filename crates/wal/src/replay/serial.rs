@@ -11,7 +11,7 @@ use crate::{
 
 /// Goes over the frames of a log to its end, one after the other. Every verdict on what is in the log is made here:
 /// whoever reads faster comes back to this where anything is in doubt.
-pub(crate) struct Tour<S: Storage> {
+pub(crate) struct Serial<S: Storage> {
     shared: Arc<Shared<S>>,
     pub(crate) sequence: u64,
     file: Option<S::File>,
@@ -20,11 +20,11 @@ pub(crate) struct Tour<S: Storage> {
     cursor: Cursor,
 }
 
-impl<S: Storage> Tour<S> {
+impl<S: Storage> Serial<S> {
     /// At the start of a segment.
     pub(crate) fn new(shared: Arc<Shared<S>>, entry: &Entry) -> Self {
         let cursor = Cursor::new(entry.incarnation, entry.base);
-        Tour { shared, sequence: entry.sequence, file: None, limit: 0, cursor }
+        Serial { shared, sequence: entry.sequence, file: None, limit: 0, cursor }
     }
 
     /// Goes elsewhere.
