@@ -105,6 +105,10 @@ pub trait File: Send + Sync + 'static {
     /// `StorageFull`, or what the system says.
     fn allocate(&self, len: u64) -> io::Result<()>;
 
+    /// Has the system begin to bring a range to the disk. Only a hint, for whoever syncs later: promises nothing, and need
+    /// not do anything.
+    fn write_out(&self, _offset: u64, _len: u64) {}
+
     /// The length in bytes.
     ///
     /// # Errors

@@ -1,4 +1,11 @@
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use standpipe_log::{File, FileExt, LogError, Lsn, Storage};
 
@@ -55,12 +62,22 @@ pub(crate) enum Stillborn {
 }
 
 /// The file that a segment is made in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Origin {
-    /// A new one. `is_zeroed`: every block is written once, so that a later sync of frames has no metadata to write.
-    New { is_zeroed: bool },
+    /// A new one.
+    New(Blocks),
     /// One that held a segment, under this name. It has the right length, and its name means nothing to opening.
     Free(String),
+}
+
+/// The blocks of a new file.
+#[derive(Clone, Debug)]
+pub(crate) enum Blocks {
+    /// Reserved, never written.
+    Reserved,
+    /// Every block is written once, so that a later sync of frames has no metadata to write. Who cannot wait for the rest
+    /// says so: those that are left are only reserved.
+    Zeroed(Arc<AtomicBool>),
 }
 
 impl<F: File> Draft<F> {
@@ -73,7 +90,7 @@ impl<F: File> Draft<F> {
         header.recycled = matches!(origin, Origin::Free(_));
         let made = match origin {
             Origin::Free(name) => recycle(storage, name, &header),
-            Origin::New { is_zeroed } => reserve(storage, &header, *is_zeroed),
+            Origin::New(blocks) => reserve(storage, &header, blocks),
         };
         let file = made.map_err(|error| give_up(storage, header.sequence, "making a segment", error))?;
         let (offset, chain) = (segment::HEADER_BYTES, header.seed());
@@ -203,7 +220,7 @@ pub(crate) fn length_for(pins: &Pins, frames: u64, segment_bytes: u64) -> u64 {
 }
 
 /// A file of its own. A draft of that name is what a crash left.
-fn reserve<S: Storage>(storage: &S, header: &Header, is_zeroed: bool) -> io::Result<S::File> {
+fn reserve<S: Storage>(storage: &S, header: &Header, blocks: &Blocks) -> io::Result<S::File> {
     let name = segment::draft_name(header.sequence);
     let file = match storage.create(&name) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -213,8 +230,8 @@ fn reserve<S: Storage>(storage: &S, header: &Header, is_zeroed: bool) -> io::Res
         other => other?,
     };
     file.allocate(header.length)?;
-    if is_zeroed {
-        zero(&file, header.length)?;
+    if let Blocks::Zeroed(hurry) = blocks {
+        zero(&file, header.length, hurry)?;
     }
     Ok(file)
 }
@@ -222,19 +239,16 @@ fn reserve<S: Storage>(storage: &S, header: &Header, is_zeroed: bool) -> io::Res
 /// Writes zeros over blocks that read as zeros: a file system that keeps a note of blocks that were never written would have
 /// to change it at each sync, for which the writers would wait.
 ///
-/// In pieces of 64 KiB: larger ones make larger units of the page cache, in which small writes later are slow. Synced bit
-/// by bit, so that whoever syncs another file meanwhile does not wait for all of it.
-fn zero<F: File>(file: &F, length: u64) -> io::Result<()> {
+/// In pieces of 64 KiB: larger ones make larger units of the page cache, in which small writes later are slow. The disk gets
+/// each piece as it comes: whoever syncs another file meanwhile waits for one, and the sync at the end finds little to do.
+fn zero<F: File>(file: &F, length: u64, hurry: &AtomicBool) -> io::Result<()> {
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    const SYNC_BYTES: u64 = 1 << 20;
     let mut at = segment::HEADER_BYTES;
-    while at < length {
+    while at < length && !hurry.load(Ordering::Relaxed) {
         let step = (length - at).min(ZEROS.len() as u64);
         file.write_all_at(&ZEROS[..step as usize], at)?;
+        file.write_out(at, step);
         at += step;
-        if at.is_multiple_of(SYNC_BYTES) && at < length {
-            file.sync_data()?;
-        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const QUIET_MAX: Duration = Duration::from_micros(30);
+const QUIET_MAX: Duration = Duration::from_micros(40);
 const WAIT_MAX: Duration = Duration::from_micros(200);
 
 /// Lets those who were just woken join the next group.
@@ -39,7 +39,7 @@ impl Crowd {
         if self.last < 2 {
             return;
         }
-        let (quiet, most) = ((self.sync / 8).min(QUIET_MAX), (self.sync / 2).min(WAIT_MAX));
+        let (quiet, most) = ((self.sync / 4).min(QUIET_MAX), (self.sync / 2).min(WAIT_MAX));
         let began = Instant::now();
         let (mut count, mut changed) = (0, began);
         loop {

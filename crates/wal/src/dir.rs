@@ -1,10 +1,11 @@
 use std::{
     fs, io,
+    num::NonZeroU64,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{Advice, FallocateFlags};
 use standpipe_log::{File, FileExt as _, Storage};
 
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
@@ -172,6 +173,11 @@ impl File for DirFile {
             at += step as u64;
         }
         Ok(())
+    }
+
+    fn write_out(&self, offset: u64, len: u64) {
+        // What the system begins to write it keeps meanwhile; it lets go of pages only that are on the disk already.
+        let _ = rustix::fs::fadvise(&self.0, offset, NonZeroU64::new(len), Advice::DontNeed);
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -1,4 +1,5 @@
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{OnceLock, PoisonError, Weak, atomic::Ordering::SeqCst},
     task::Waker,
 };
@@ -27,20 +28,28 @@ const STAGE: u32 = 3;
 /// Above the stage, what makes everyone who is about to sleep look again.
 const CALL: u32 = 4;
 
-/// How often one who waits for no sync looks again before it sleeps.
-const WRITE_PATIENCE: u32 = 64;
-
 /// Who writes and syncs.
 pub(crate) trait Lead: Send + Sync {
-    /// Writes and syncs what is queued, unless someone is at it; whether it was done.
-    fn lead(&self) -> bool;
+    /// Writes and syncs what is queued, unless someone is at it. Where nothing is synced it waits for its turn instead: a
+    /// write is over sooner than this thread would be asleep.
+    fn lead(&self) -> Turn;
 
     /// Has the log's thread do it.
     fn demand(&self);
 }
 
-/// Who is to write what came while somebody wrote: one of those who wait with a thread of their own. `None`: nobody does,
-/// so it is for the log's thread.
+/// What came of asking to lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It was done.
+    Led,
+    /// Someone else is at it, and will see to whoever sleeps.
+    Others,
+    /// This very thread is at it: it runs a waker that the log called.
+    Inside,
+}
+
+/// Who is to write what came while somebody wrote: one of those who wait with a thread of their own. `None`: nobody does.
 pub(crate) fn successor<'a>(
     mut pending: impl Iterator<Item = &'a std::sync::Arc<Group>>,
 ) -> Option<std::sync::Arc<Group>> {
@@ -86,7 +95,8 @@ impl Group {
         // Under the lock so that the list keeps its memory: whoever is woken looks at the stage first and needs no lock.
         for slot in wakers.iter_mut() {
             if let Some((_, waker)) = slot.take_if(|(needed, _)| *needed <= stage) {
-                waker.wake();
+                // Someone else's code: that it panics is not the log's failure.
+                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
             }
         }
     }
@@ -166,26 +176,20 @@ impl Group {
 
     /// Sleeps until the frame has come so far, or leads.
     pub(crate) fn wait(&self, needed: Stage) -> Result<(), LogError> {
-        self.wait_with(needed, || self.lead.upgrade().is_some_and(|lead| lead.lead()))
+        self.wait_with(needed, || self.lead.upgrade().map_or(Turn::Others, |lead| lead.lead()))
     }
 
-    fn wait_with(&self, needed: Stage, lead: impl Fn() -> bool) -> Result<(), LogError> {
-        // Most often nobody else is at it, and there is nobody to be woken.
-        let mut patience = if needed == Stage::Written { WRITE_PATIENCE } else { 0 };
+    fn wait_with(&self, needed: Stage, lead: impl Fn() -> Turn) -> Result<(), LogError> {
         loop {
             if let Some(outcome) = self.outcome(self.stage(), needed) {
                 return outcome;
             }
-            if lead() {
-                continue;
+            // Most often nobody else is at it, and there is nobody to be woken.
+            match lead() {
+                Turn::Led => {}
+                Turn::Others => break,
+                Turn::Inside => return Err(waits_for_itself()),
             }
-            if patience == 0 {
-                break;
-            }
-            patience -= 1;
-            // A write takes a microsecond or two, falling asleep and waking up ten. Others that run meanwhile may append,
-            // and are written with this one.
-            std::thread::yield_now();
         }
         self.sleepers.fetch_add(1, SeqCst);
         fence(SeqCst);
@@ -195,7 +199,7 @@ impl Group {
             if let Some(outcome) = self.outcome(word & STAGE, needed) {
                 break outcome;
             }
-            if !lead() {
+            if lead() != Turn::Led {
                 self.word.sleep(word);
             }
         };
@@ -214,6 +218,11 @@ impl Group {
         }
         (stage >= needed as u32).then_some(Ok(()))
     }
+}
+
+/// What a waker is told that waits for the log that called it.
+pub(crate) fn waits_for_itself() -> LogError {
+    LogError::Invalid("a waker must not wait for the log that calls it".to_owned())
 }
 
 impl std::fmt::Debug for Group {
@@ -250,8 +259,8 @@ mod tests {
     struct Idle(AtomicUsize);
 
     impl Lead for Idle {
-        fn lead(&self) -> bool {
-            false
+        fn lead(&self) -> Turn {
+            Turn::Others
         }
 
         fn demand(&self) {

@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use standpipe_log::{File, LogError, LogId, Lsn, Storage};
 
 use crate::{
-    birth::{Active, Draft, Origin, Pins, Stillborn, length_for},
+    birth::{Active, Blocks, Draft, Origin, Pins, Stillborn, length_for},
     compress,
     cursor::{Cursor, Step},
     extent::Entry,
@@ -154,7 +156,7 @@ fn resume<S: Storage>(
     let usual = first_length(settings);
     let (length, origin) = match Free::pick(&mut free, length_for(pins, copied + advance, 0)) {
         Some(free) => (free.bytes, Origin::Free(free.name)),
-        None => (length_for(pins, copied + advance, usual), Origin::New { is_zeroed: !fresh.relaxed }),
+        None => (length_for(pins, copied + advance, usual), Origin::New(blocks(fresh.relaxed))),
     };
     let fresh = Header { length, ..fresh };
 
@@ -209,7 +211,7 @@ fn begin<S: Storage>(storage: &S, settings: &Settings, names: &Names) -> Result<
         predecessor: None,
         birth: None,
     };
-    let made = Draft::create(storage, header, &Origin::New { is_zeroed: !relaxed }).and_then(|mut draft| {
+    let made = Draft::create(storage, header, &Origin::New(blocks(relaxed))).and_then(|mut draft| {
         draft.begin(storage, Lsn::FIRST, None, &pins)?;
         draft.publish(storage, names)
     });
@@ -339,4 +341,9 @@ fn remove_drafts<S: Storage>(storage: &S) -> Result<(), LogError> {
         storage.remove(name).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Those of a log's first segments. They are few.
+fn blocks(relaxed: bool) -> Blocks {
+    if relaxed { Blocks::Reserved } else { Blocks::Zeroed(Arc::default()) }
 }

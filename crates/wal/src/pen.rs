@@ -1,8 +1,4 @@
-use std::{
-    collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
-};
+use std::{collections::VecDeque, time::Instant};
 
 use standpipe_log::{File, FileExt, LogError, Lsn, Storage};
 
@@ -24,9 +20,14 @@ use crate::{
 };
 
 /// Segments grow by this factor, from the first one to the size that was set.
-const GROWTH: u64 = 4;
+const GROWTH: u64 = 2;
+/// The next segment is made when this part of the one before is full: a quarter.
+const ORDERED_AT: u64 = 4;
 /// Groups from this size on pay little for blocks that were never written, and much for writing them twice.
 const ZEROED_GROUP_BYTES_MAX: u64 = 128 << 10;
+/// How much a log that does not sync leaves to the system before it asks for it to be written out, in bytes. All of a
+/// segment has to be on disk before the next one is begun.
+const WRITE_OUT_BYTES: u64 = 4 << 20;
 /// What is compressed in a larger buffer gives it back.
 const COMPRESSED_KEPT_BYTES: usize = 4 << 20;
 
@@ -51,6 +52,8 @@ pub(crate) struct Pen<F> {
     is_ordered: bool,
     /// Syncs of this segment.
     groups: u64,
+    /// What is below, in this segment, the system was asked to write out.
+    written_out: u64,
     compressor: Compressor,
     crowd: Crowd,
 }
@@ -69,6 +72,7 @@ impl<F: File> Pen<F> {
             is_proven: true,
             is_ordered: false,
             groups: 0,
+            written_out: 0,
             compressor: Compressor::default(),
             crowd: Crowd::default(),
         }
@@ -81,19 +85,23 @@ impl<F: File> Pen<F> {
 
     /// Writes what is queued and makes it as durable as was promised; whether there was anything.
     pub(crate) fn round<S: Storage<File = F>>(&mut self, shared: &Shared<S>) -> Result<bool, LogError> {
-        let delay = shared.settings.group_delay;
-        let hastes = |pending: &VecDeque<Pending>| pending.iter().any(|pending| pending.needs.haste);
-        if !hastes(&lock(&shared.queue).pending) {
-            self.crowd.gather(&shared.arrived, delay);
+        let mut queue = lock(&shared.queue);
+        let (mut syncs, mut hastes) = (false, false);
+        for pending in &queue.pending {
+            syncs |= pending.needs.sync;
+            hastes |= pending.needs.haste;
         }
-        {
-            let mut queue = lock(&shared.queue);
-            if queue.pending.is_empty() || !matches!(queue.standing, Standing::Open | Standing::Closing) {
-                return Ok(false);
-            }
-            std::mem::swap(&mut queue.pending, &mut self.batch);
-            self.crowd.taken(&shared.arrived);
+        if syncs && !hastes {
+            drop(queue);
+            self.crowd.gather(&shared.arrived, shared.settings.group_delay);
+            queue = lock(&shared.queue);
         }
+        if queue.pending.is_empty() || !matches!(queue.standing, Standing::Open | Standing::Closing) {
+            return Ok(false);
+        }
+        std::mem::swap(&mut queue.pending, &mut self.batch);
+        self.crowd.taken(&shared.arrived);
+        drop(queue);
         self.write_batch(shared)?;
         Ok(true)
     }
@@ -242,14 +250,20 @@ impl<F: File> Pen<F> {
         Ok(())
     }
 
-    /// Has the next segment made when this one is filling up.
+    /// Has the next segment made when this one is filling up, and written out what nobody syncs.
     fn order<S: Storage<File = F>>(&mut self, shared: &Shared<S>) {
         let header = self.active.header;
-        if !self.is_ordered && self.active.offset >= header.length / GROWTH {
+        if shared.settings.durability.is_relaxed() && self.active.offset >= self.written_out + WRITE_OUT_BYTES
+        {
+            self.written_out = self.active.offset;
+            shared.supply.write_out(header.sequence);
+        }
+        if !self.is_ordered && self.active.offset >= header.length / ORDERED_AT {
             self.is_ordered = true;
             let length = next_length(header.length, shared.settings.segment_bytes);
             let is_zeroed = self.zeroes(shared, 0);
-            shared.supply.order(Order { after: header, length, length_min: length, is_zeroed });
+            let is_begun = self.active.synced > segment::HEADER_BYTES;
+            shared.supply.order(Order { after: header, is_begun, length, length_min: length, is_zeroed });
         }
     }
 
@@ -266,7 +280,8 @@ impl<F: File> Pen<F> {
         let length_min = length_for(&self.pins, span, 0);
         let grown = next_length(self.active.header.length, shared.settings.segment_bytes);
         let is_zeroed = self.zeroes(shared, span);
-        let order = Order { after: self.active.header, length: grown.max(length_min), length_min, is_zeroed };
+        let length = grown.max(length_min);
+        let order = Order { after: self.active.header, is_begun: true, length, length_min, is_zeroed };
         let mut next = shared.supply.take(shared, order)?;
         shared.names.check().map_err(Stillborn::Failed)?;
         let seal = self.active.seal();
@@ -276,28 +291,40 @@ impl<F: File> Pen<F> {
         let entry = next.entry();
         let begun = next.write(&mut bytes, stamp);
         self.active = next;
+        {
+            let mut queue = lock(&shared.queue);
+            (queue.space.active_free, queue.space.next_bytes) = (self.active.free(), 0);
+        }
         begun.map_err(Stillborn::Failed)?;
         self.is_sealed = false;
         self.is_ordered = false;
         self.groups = 0;
+        self.written_out = 0;
         shared.extent.rotate(seal, entry, segment::HEADER_BYTES);
         debug_assert!(self.active.free() >= span);
         Ok(())
     }
 
-    /// Refuses the next frame for want of room. Its numbers are not given again.
+    /// Refuses the next frame for want of room, and all that was appended behind it: a record is durable only when every
+    /// record below it is. Their numbers are not given again.
     fn refuse<S: Storage<File = F>>(&mut self, shared: &Shared<S>, what: &str) {
-        let Some(pending) = self.batch.pop_front() else { return };
-        self.active.lsn = pending.end;
-        if !self.is_hidden {
-            shared.extent.publish(pending.end, self.active.offset, None);
-        }
+        let full = LogError::Full { what: what.to_owned() };
         {
             let mut queue = lock(&shared.queue);
-            queue.waiting_bytes = queue.waiting_bytes.saturating_sub(pending.cost);
-            queue.pinned_bytes = queue.pinned_bytes.saturating_sub(pending.pin_bytes);
+            self.batch.append(&mut queue.pending);
+            for pending in &self.batch {
+                queue.waiting_bytes = queue.waiting_bytes.saturating_sub(pending.cost);
+                queue.pinned_bytes = queue.pinned_bytes.saturating_sub(pending.pin_bytes);
+                self.active.lsn = pending.end;
+            }
+            queue.refused = Some(full.clone());
         }
-        pending.group.fail(LogError::Full { what: what.to_owned() });
+        if !self.is_hidden {
+            shared.extent.publish(self.active.lsn, self.active.offset, None);
+        }
+        for pending in self.batch.drain(..) {
+            pending.group.fail(full.clone());
+        }
     }
 
     /// Whether a proof would say anything new.
@@ -319,7 +346,9 @@ impl<F: File> Pen<F> {
         if self.is_sealed || self.active.offset + PAGE_BYTES > self.active.header.length {
             return Ok(());
         }
-        self.active.mark(flags)
+        self.active.mark(flags)?;
+        lock(&shared.queue).space.active_free = self.free();
+        Ok(())
     }
 
     /// Makes everything durable and says that nothing follows.
@@ -340,8 +369,7 @@ impl<F: File> Pen<F> {
         };
         shared.extent.end(error.clone());
         for pending in self.written.drain(..).chain(self.batch.drain(..)).chain(queued) {
-            // A waker that panics must not keep the others from hearing of it.
-            let _ = catch_unwind(AssertUnwindSafe(|| pending.group.fail(error.clone())));
+            pending.group.fail(error.clone());
             if planted::is(Plant::ForgetsWaiters) {
                 break;
             }

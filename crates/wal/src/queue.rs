@@ -11,7 +11,7 @@ use crate::{
     group::{Group, Lead},
     meter::Since,
     record::{self, Kind},
-    segment::PAGE_BYTES,
+    segment::{self, PAGE_BYTES},
     settings::Durability,
 };
 
@@ -96,16 +96,34 @@ pub(crate) struct Space {
     pub(crate) taken: u64,
     /// What is free in the last one.
     pub(crate) active_free: u64,
-    /// What will be free in the one that is ready.
-    pub(crate) next_free: u64,
+    /// The length of the one that is ready.
+    pub(crate) next_bytes: u64,
     pub(crate) cap: u64,
     pub(crate) segment_bytes: u64,
 }
 
 impl Space {
-    fn free(&self) -> u64 {
-        let beyond = self.cap.saturating_sub(self.taken);
-        self.active_free + self.next_free + if beyond >= self.segment_bytes { beyond } else { 0 }
+    /// Whether all that waits finds room, however its frames fall: what was let in is not refused later. `frame_bytes_max`
+    /// is the most that one of them takes.
+    fn holds(&self, waiting_bytes: u64, frame_bytes_max: u64, pinned_bytes: usize) -> bool {
+        if waiting_bytes <= self.active_free {
+            return true;
+        }
+        let overhead = segment::HEADER_BYTES + frame::span(record::link_bytes() + pinned_bytes) + PAGE_BYTES;
+        let (next, usual) =
+            (self.next_bytes.saturating_sub(overhead), self.segment_bytes.saturating_sub(overhead));
+        let left = self.cap.saturating_sub(self.taken);
+        if frame_bytes_max > usual {
+            // Each gets a segment of its own size.
+            return 2 * waiting_bytes + overhead + PAGE_BYTES <= left;
+        }
+        let segments = left / self.segment_bytes;
+        if waiting_bytes <= next || (segments > 0 && waiting_bytes <= usual) {
+            return true;
+        }
+        // Where a segment ends, as much is left over at most as the first frame of the next one takes.
+        let ends = (segments + u64::from(next > 0)).saturating_sub(1);
+        waiting_bytes + ends * frame_bytes_max <= next + segments * usual
     }
 }
 
@@ -118,6 +136,8 @@ pub(crate) struct Queue {
     pub(crate) space: Space,
     /// What is queued or being written, in bytes.
     pub(crate) waiting_bytes: u64,
+    /// The most that one frame of it takes.
+    frame_bytes_max: u64,
     /// The durable pins and those on their way.
     pub(crate) pinned_bytes: usize,
     /// Someone waits who cannot write for himself.
@@ -126,6 +146,8 @@ pub(crate) struct Queue {
     pub(crate) rest: Rest,
     /// When what was written is to be synced at the latest.
     pub(crate) sync_due: Option<Instant>,
+    /// Something that was appended was refused when it was to be written, and no `sync` has said so yet.
+    pub(crate) refused: Option<LogError>,
     own: Durability,
     lead: Weak<dyn Lead>,
     next: Lsn,
@@ -148,10 +170,12 @@ impl Queue {
             standing: Standing::Open,
             space,
             waiting_bytes: 0,
+            frame_bytes_max: 0,
             pinned_bytes,
             is_demanded: false,
             rest: Rest::Awake,
             sync_due: None,
+            refused: None,
             own,
             lead,
             next,
@@ -246,12 +270,18 @@ impl Queue {
         let soft = self.frame_bytes_soft;
         let joins = self.pending.back().is_some_and(|last| last.bytes.len() + laid <= soft);
         let more = laid as u64 + if joins { 0 } else { frame::HEADER_BYTES as u64 + PAGE_BYTES };
-        if self.waiting_bytes + more > self.space.free() {
+        if self.waiting_bytes == 0 {
+            self.frame_bytes_max = 0;
+        }
+        let frame_bytes = if joins { self.pending.back().map_or(0, |last| last.cost) + more } else { more };
+        let frame_bytes_max = self.frame_bytes_max.max(frame_bytes);
+        if !self.space.holds(self.waiting_bytes + more, frame_bytes_max, self.pinned_bytes) {
             let (taken, cap, waiting) = (self.space.taken, self.space.cap, self.waiting_bytes);
             let what = format!("its files take {taken} of at most {cap} bytes, {waiting} wait to be written");
             return Err(LogError::Full { what });
         }
         self.waiting_bytes += more;
+        self.frame_bytes_max = frame_bytes_max;
         if !joins {
             let fresh = self.blank();
             self.pending.push_back(fresh);

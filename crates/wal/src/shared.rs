@@ -8,7 +8,7 @@ use standpipe_log::{LogError, LogId, Storage};
 use crate::{
     birth::Pins,
     extent::Extent,
-    group::{Lead, successor},
+    group::{Lead, Turn, successor},
     lock::lock,
     names::Names,
     pen::Pen,
@@ -74,17 +74,13 @@ impl<S: Storage> Shared<S> {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Whoever has just written gives the pen on, when something came meanwhile: to a thread that waits for it, or to the log's own.
+    /// Whoever has just written gives the pen on to a thread that waits, when something came meanwhile. The log's own sees to
+    /// what was demanded of it.
     pub(crate) fn pass_on(&self) {
-        let mut queue = lock(&self.queue);
-        if queue.pending.is_empty() {
-            return;
-        }
+        let queue = lock(&self.queue);
         if let Some(group) = successor(queue.pending.iter().map(|pending| &pending.group)) {
             drop(queue);
             group.call();
-        } else {
-            self.wake(&mut queue);
         }
     }
 
@@ -103,16 +99,23 @@ thread_local! {
 }
 
 impl<S: Storage> Lead for Shared<S> {
-    fn lead(&self) -> bool {
-        let mut pen = match self.pen.try_lock() {
-            Ok(pen) => pen,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
+    fn lead(&self) -> Turn {
+        if self.is_writing_here() {
+            return Turn::Inside;
+        }
+        let mut pen = if self.settings.durability.is_relaxed() {
+            lock(&self.pen)
+        } else {
+            match self.pen.try_lock() {
+                Ok(pen) => pen,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return Turn::Others,
+            }
         };
         self.with_pen(&mut pen, |pen| pen.round(self));
         drop(pen);
         self.pass_on();
-        true
+        Turn::Led
     }
 
     fn demand(&self) {

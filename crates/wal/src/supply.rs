@@ -1,14 +1,17 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use standpipe_log::{File, LogError, Storage};
 
 use crate::{
-    birth::{Active, Draft, Origin, Stillborn},
+    birth::{Active, Blocks, Draft, Origin, Stillborn},
     lock::lock,
-    segment::{self, Header, PAGE_BYTES},
+    segment::{self, Header},
     shared::Shared,
 };
 
@@ -20,6 +23,8 @@ use crate::{
 pub(crate) struct Supply<F> {
     state: Mutex<State<F>>,
     changed: Condvar,
+    /// Someone waits for the segment that is being made.
+    hurry: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -27,6 +32,8 @@ struct State<F> {
     slot: Slot<F>,
     /// Files that held a segment.
     free: Vec<Free>,
+    /// The segment of which something was written that is to be on disk soon.
+    write_out: Option<u64>,
     has_thread: bool,
     stops: bool,
 }
@@ -60,6 +67,8 @@ impl Free {
 pub(crate) struct Order {
     /// The segment before.
     pub(crate) after: Header,
+    /// The frame that it begins with is on disk.
+    pub(crate) is_begun: bool,
     /// In bytes.
     pub(crate) length: u64,
     /// A segment that was made earlier does when it is as long as this.
@@ -73,8 +82,8 @@ pub(crate) const FREE_MAX: usize = 1;
 
 impl<F: File> Supply<F> {
     pub(crate) fn new(free: Vec<Free>, has_thread: bool) -> Self {
-        let state = State { slot: Slot::Empty, free, has_thread, stops: false };
-        Supply { state: Mutex::new(state), changed: Condvar::new() }
+        let state = State { slot: Slot::Empty, free, write_out: None, has_thread, stops: false };
+        Supply { state: Mutex::new(state), changed: Condvar::new(), hurry: Arc::default() }
     }
 
     /// Has the next segment made in the background, when there is none and nobody is at it.
@@ -82,6 +91,17 @@ impl<F: File> Supply<F> {
         let mut state = lock(&self.state);
         if state.has_thread && matches!(state.slot, Slot::Empty) {
             state.slot = Slot::Wanted(order);
+            self.hurry.store(false, Ordering::Relaxed);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Has the system write out, in the background, what was written to a segment: whoever syncs it later has less to wait
+    /// for.
+    pub(crate) fn write_out(&self, sequence: u64) {
+        let mut state = lock(&self.state);
+        if state.has_thread {
+            state.write_out = Some(sequence);
             self.changed.notify_all();
         }
     }
@@ -101,6 +121,7 @@ impl<F: File> Supply<F> {
     pub(crate) fn stop(&self) {
         let mut state = lock(&self.state);
         state.stops = true;
+        self.hurry.store(true, Ordering::Relaxed);
         self.changed.notify_all();
     }
 
@@ -117,13 +138,20 @@ impl<F: File> Supply<F> {
                 self.changed.notify_all();
                 return;
             }
+            if let Some(sequence) = state.write_out.take() {
+                drop(state);
+                // Only a hint: whoever is told that something is durable syncs it himself, and is told of a failure.
+                let _ = catch_unwind(AssertUnwindSafe(|| sync_by_name(&shared.storage, sequence)));
+                state = lock(&self.state);
+                continue;
+            }
             let Slot::Wanted(order) = state.slot else {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             state.slot = Slot::Making;
             drop(state);
-            let made = catch_unwind(AssertUnwindSafe(|| self.make(shared, order)));
+            let made = catch_unwind(AssertUnwindSafe(|| self.make_ahead(shared, order)));
             state = lock(&self.state);
             state.slot = match made {
                 Ok(Ok(active)) => Slot::Ready(active),
@@ -151,8 +179,6 @@ impl<F: File> Supply<F> {
         loop {
             match std::mem::replace(&mut state.slot, Slot::Empty) {
                 Slot::Ready(ready) if ready.header.length >= order.length_min => {
-                    drop(state);
-                    lock(&shared.queue).space.next_free = 0;
                     return Ok(ready);
                 }
                 Slot::Ready(small) => {
@@ -160,9 +186,9 @@ impl<F: File> Supply<F> {
                     drop(state);
                     let mut queue = lock(&shared.queue);
                     queue.space.taken -= small.header.length;
-                    queue.space.next_free = 0;
+                    queue.space.next_bytes = 0;
                     drop(queue);
-                    return self.made_here(shared, order);
+                    return self.make(shared, order);
                 }
                 Slot::Failed(why) => return Err(why),
                 Slot::Empty if state.has_thread && order.length <= shared.settings.segment_bytes => {
@@ -171,32 +197,38 @@ impl<F: File> Supply<F> {
                 }
                 Slot::Empty => {
                     drop(state);
-                    return self.made_here(shared, order);
+                    return self.make(shared, order);
                 }
                 busy @ (Slot::Wanted(_) | Slot::Making) => state.slot = busy,
             }
+            self.hurry.store(true, Ordering::Relaxed);
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn made_here<S: Storage<File = F>>(
+    /// Makes the segment after one that is still being written.
+    fn make_ahead<S: Storage<File = F>>(
         &self,
         shared: &Shared<S>,
         order: Order,
     ) -> Result<Active<F>, Stillborn> {
-        let made = self.make(shared, order);
-        lock(&shared.queue).space.next_free = 0;
-        made
+        if !order.is_begun {
+            // A segment that has a name says that the one before it was begun, so that must be on disk. Whoever waits for
+            // a sync has seen to it; what was only written has not.
+            sync_by_name(&shared.storage, order.after.sequence).map_err(Stillborn::Failed)?;
+        }
+        self.make(shared, order)
     }
 
     fn make<S: Storage<File = F>>(&self, shared: &Shared<S>, order: Order) -> Result<Active<F>, Stillborn> {
-        let Order { after, length, length_min, is_zeroed } = order;
+        let Order { after, length, length_min, is_zeroed, .. } = order;
         let settings = &shared.settings;
         let relaxed = settings.durability.is_relaxed();
         let free = Free::pick(&mut lock(&self.state).free, length_min);
         let is_new = free.is_none();
         let length = free.as_ref().map_or(length, |free| free.bytes);
-        let origin = free.map_or(Origin::New { is_zeroed }, |free| Origin::Free(free.name));
+        let blocks = if is_zeroed { Blocks::Zeroed(self.hurry.clone()) } else { Blocks::Reserved };
+        let origin = free.map_or(Origin::New(blocks), |free| Origin::Free(free.name));
         let header = Header {
             version: segment::VERSION,
             sequence: after.sequence + 1,
@@ -224,7 +256,13 @@ impl<F: File> Supply<F> {
         if is_new {
             queue.space.taken += length;
         }
-        queue.space.next_free = length.saturating_sub(segment::HEADER_BYTES + 2 * PAGE_BYTES);
+        queue.space.next_bytes = length;
         Ok(ready)
     }
+}
+
+/// Syncs a segment through a handle of its own: a failure that this one is told of is told to the writer's too.
+fn sync_by_name<S: Storage>(storage: &S, sequence: u64) -> Result<(), LogError> {
+    let synced = storage.open(&segment::name(sequence)).and_then(|file| file.sync_data());
+    synced.map_err(|error| LogError::io("syncing the log", error))
 }

@@ -13,7 +13,7 @@ use standpipe_log::{Log, LogError, LogId, Lsn, Record, Storage, Ticket};
 use crate::{
     dir::Dir,
     extent::Extent,
-    group::{Lead, Stage},
+    group::{Lead, Stage, waits_for_itself},
     lock::lock,
     names::Names,
     open::{self, Recovery},
@@ -39,7 +39,8 @@ const UNATTENDED_BYTES_MAX: u64 = 256 << 10;
 /// own thread, for all who wait; a thread of the log's own serves futures. An append never waits for the disk, so it may be
 /// called on the thread of an async runtime. What waits in memory is counted against [`Settings::size_bytes_max`].
 ///
-/// Dropping the log closes it: everything appended is written and synced first, and the drop blocks for that long.
+/// Dropping the log closes it: everything appended is written and synced first, and the drop blocks for that long. What the
+/// disk has no room for is refused, and its tickets say so.
 pub struct Wal<S: Storage = Dir> {
     pub(crate) shared: Arc<Shared<S>>,
     recovery: Recovery,
@@ -80,7 +81,7 @@ impl<S: Storage> Wal<S> {
             taken: opened.entries.iter().map(|entry| entry.length).sum::<u64>()
                 + opened.free.iter().map(|free| free.bytes).sum::<u64>(),
             active_free: if opened.is_sealed { 0 } else { active.free() },
-            next_free: 0,
+            next_bytes: 0,
             cap: settings.size_bytes_max,
             segment_bytes: settings.segment_bytes,
         };
@@ -151,9 +152,14 @@ impl<S: Storage> Wal<S> {
     /// Makes everything appended so far durable, whatever it was appended as. Blocks.
     ///
     /// # Errors
-    /// [`LogError::Poisoned`], [`LogError::Closed`].
+    /// [`LogError::Full`] when the disk had no room for something that was appended since the last call (its tickets say so
+    /// too); the rest is durable. [`LogError::Poisoned`], [`LogError::Closed`]. [`LogError::Invalid`] within a waker that the
+    /// log calls.
     pub fn sync(&self) -> Result<(), LogError> {
         let shared = &*self.shared;
+        if shared.is_writing_here() {
+            return Err(waits_for_itself());
+        }
         lock(&shared.queue).check()?;
         {
             let mut pen = lock(&shared.pen);
@@ -163,10 +169,11 @@ impl<S: Storage> Wal<S> {
             });
         }
         shared.pass_on();
-        match &lock(&shared.queue).standing {
-            Standing::Poisoned(error) => Err(error.clone()),
-            _ => Ok(()),
+        let mut queue = lock(&shared.queue);
+        if let Standing::Poisoned(error) = &queue.standing {
+            return Err(error.clone());
         }
+        queue.refused.take().map_or(Ok(()), Err)
     }
 
     /// Keeps everything at and above `lsn`, whatever is truncated, until the hold is moved or dropped. The name is for
@@ -301,6 +308,8 @@ impl<S: Storage> Log for Wal<S> {
     fn advance_to(&self, lsn: Lsn) -> Result<(), LogError> {
         match self.queued(|queue| queue.advance(lsn))? {
             Some(group) => WalTicket::new(group, lsn, stage(self.own())).wait().map(|_| ()),
+            // The numbers below are given away; that must survive as well.
+            None if self.durable_end() < lsn => self.sync(),
             None => Ok(()),
         }
     }

@@ -27,8 +27,8 @@ impl Toy {
     }
 
     /// As the log's own.
-    fn lead(&self) -> bool {
-        let Ok(pen) = self.pen.try_lock() else { return false };
+    fn lead(&self) -> Turn {
+        let Ok(pen) = self.pen.try_lock() else { return Turn::Others };
         let taken = std::mem::take(&mut *self.queue.lock().unwrap());
         thread::yield_now();
         self.rounds.fetch_add(1, SeqCst);
@@ -37,22 +37,16 @@ impl Toy {
         }
         drop(pen);
         let queue = self.queue.lock().unwrap();
-        if queue.is_empty() {
-            return true;
+        if let Some(group) = successor(queue.iter()) {
+            drop(queue);
+            group.call();
         }
-        match successor(queue.iter()) {
-            Some(group) => {
-                drop(queue);
-                group.call();
-            }
-            None => self.demanded.store(true, SeqCst),
-        }
-        true
+        Turn::Led
     }
 }
 
 impl Lead for Toy {
-    fn lead(&self) -> bool {
+    fn lead(&self) -> Turn {
         self.lead()
     }
     fn demand(&self) {

@@ -1,7 +1,7 @@
 use standpipe_log::{LogError, LogId, Lsn, Storage};
 
 use crate::{
-    birth::{Draft, Origin, Pins, Stillborn},
+    birth::{Blocks, Draft, Origin, Pins, Stillborn},
     frame,
     inspect::{Damage, TailReport, Watch, interrupted},
     names::Names,
@@ -236,7 +236,7 @@ fn plant<T: Storage>(to: &T, settings: &Settings, id: LogId, first: &First) -> R
         birth: None,
     };
     let Birth { base, link } = &first.birth;
-    let made = Draft::create(to, header, &Origin::New { is_zeroed: false }).and_then(|mut draft| {
+    let made = Draft::create(to, header, &Origin::New(Blocks::Reserved)).and_then(|mut draft| {
         draft.begin(to, *base, link.as_ref(), &Pins::new())?;
         draft.publish(to, &Names::default())
     });

@@ -1,0 +1,143 @@
+//! What is let in finds room: nothing that was accepted under the size cap is refused later.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    collections::HashSet,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task, thread,
+    time::Instant,
+};
+
+use common::{PATIENCE, append, open_with, payload, read_all, small};
+use standpipe_testkit::MemStorage;
+use standpipe_wal::{Durability, Log, LogError, Lsn, Record, Settings, Ticket, Wal};
+
+#[test]
+fn what_is_accepted_under_the_size_cap_is_written() {
+    let mut accepted_in_all = 0;
+    for durability in [Durability::Group, Durability::Os] {
+        for (segment_bytes, segments, length) in
+            [(8_192, 20, 100), (16_384, 64, 300), (16_384, 6, 5_000), (65_536, 4, 20_000), (65_536, 12, 1)]
+        {
+            let size_bytes_max = segment_bytes * segments;
+            let settings = Settings { durability, segment_bytes, size_bytes_max, ..small() };
+            let disk = MemStorage::new();
+            let log = open_with(&disk, settings.clone()).unwrap();
+            let mut tickets = Vec::new();
+            let full = loop {
+                match log.append(Record::new(&[&payload(tickets.len() as u64, length)])) {
+                    Ok(ticket) => tickets.push(ticket),
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(full, LogError::Full { .. }), "{full}");
+            accepted_in_all += tickets.len();
+            let what = format!("{durability:?}, {segment_bytes} bytes, records of {length}");
+            log.sync().unwrap();
+            let expected = tickets.len();
+            for ticket in tickets {
+                ticket.wait().unwrap_or_else(|error| panic!("{what}: accepted, then: {error}"));
+            }
+            assert!(log.size_bytes() <= size_bytes_max, "{what}");
+            log.close().unwrap();
+            drop(log);
+            assert_eq!(read_all(&open_with(&disk, settings).unwrap()).unwrap().len(), expected, "{what}");
+        }
+    }
+    println!("records accepted {accepted_in_all}");
+}
+
+#[test]
+fn whoever_is_refused_is_refused_with_all_behind_it() {
+    let disk = MemStorage::new();
+    let log = open_with(&disk, small()).unwrap();
+    let kept = append(&log, b"kept").unwrap();
+    // No room for another segment, and records that need one.
+    disk.capacity(disk.used_bytes());
+    let tickets: Vec<_> =
+        (0..40).map(|number| log.append(Record::new(&[&payload(number, 3_000)])).unwrap()).collect();
+    let last = tickets.last().unwrap().lsn();
+    let outcomes: Vec<_> = tickets.into_iter().map(Ticket::wait).collect();
+    let first = outcomes.iter().position(Result::is_err).expect("the disk is full");
+    assert!(
+        outcomes[first..].iter().all(|outcome| matches!(outcome, Err(LogError::Full { .. }))),
+        "{outcomes:?}"
+    );
+    // Whoever did not look at the tickets hears of it, once.
+    assert!(matches!(log.sync(), Err(LogError::Full { .. })));
+    log.sync().unwrap();
+    disk.capacity(u64::MAX);
+    let next = append(&log, b"room again").unwrap();
+    assert!(next > last && kept < next, "numbers are not given twice");
+    let numbers: HashSet<u64> = read_all(&log).unwrap().into_iter().map(|(number, _)| number).collect();
+    assert_eq!(numbers.len(), 2 + first);
+}
+
+#[test]
+fn what_may_not_be_given_again_is_on_disk_when_that_is_said() {
+    let disk = MemStorage::new();
+    let log = open_with(&disk, small()).unwrap();
+    let tickets: Vec<_> = (0..9).map(|_| log.append(Record::new(&[b"not waited for"])).unwrap()).collect();
+    log.advance_to(Lsn::new(10)).unwrap();
+    let after = disk.power_cut(standpipe_testkit::Cut::LoseUnsynced);
+    drop(tickets);
+    assert!(open_with(&after, small()).unwrap().end() >= Lsn::new(10));
+}
+
+/// Waits for the log that calls it.
+struct Waits {
+    log: Arc<Wal<MemStorage>>,
+    refused: AtomicUsize,
+}
+
+impl task::Wake for Waits {
+    fn wake(self: Arc<Self>) {
+        let inside = |outcome: Result<(), LogError>| {
+            if matches!(outcome, Err(LogError::Invalid(_))) {
+                self.refused.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        inside(self.log.append(Record::new(&[b"from within"])).unwrap().wait().map(drop));
+        inside(self.log.sync());
+        inside(self.log.advance_to(Lsn::new(1_000)));
+    }
+}
+
+struct Panics;
+
+impl task::Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker of somebody else's");
+    }
+}
+
+#[test]
+fn a_waker_that_waits_is_refused_and_one_that_panics_harms_nobody() {
+    for durability in [Durability::Group, Durability::Os] {
+        let disk = MemStorage::new();
+        let log = Arc::new(open_with(&disk, Settings { durability, ..small() }).unwrap());
+        let waits = Arc::new(Waits { log: log.clone(), refused: AtomicUsize::new(0) });
+        let wakers = [task::Waker::from(waits.clone()), task::Waker::from(Arc::new(Panics))];
+        let mut polled = wakers.map(|waker| {
+            let mut ticket = Box::pin(log.append(Record::new(&[b"polled"])).unwrap());
+            assert!(ticket.as_mut().poll(&mut task::Context::from_waker(&waker)).is_pending());
+            ticket
+        });
+        let deadline = Instant::now() + PATIENCE;
+        while waits.refused.load(Ordering::SeqCst) < 3 {
+            assert!(Instant::now() < deadline, "the waker waits for the log, which waits for the waker");
+            thread::yield_now();
+        }
+        append(&*log, b"the log goes on").unwrap();
+        for ticket in &mut polled {
+            let mut context = task::Context::from_waker(task::Waker::noop());
+            assert!(matches!(ticket.as_mut().poll(&mut context), task::Poll::Ready(Ok(_))));
+        }
+    }
+}
