@@ -182,7 +182,16 @@ impl Cursor {
 
     /// The payload of the frame that the last step found, as it was before it was compressed.
     pub(crate) fn payload(&self) -> &[u8] {
-        if self.is_raw { &looked_at(&self.mapping, &self.buffer)[self.frame.0..self.frame.1] } else { &self.raw }
+        if self.is_raw {
+            &looked_at(&self.mapping, &self.buffer)[self.frame.0..self.frame.1]
+        } else {
+            &self.raw
+        }
+    }
+
+    /// The same as it is in the file.
+    pub(crate) fn stored(&self) -> &[u8] {
+        &looked_at(&self.mapping, &self.buffer)[self.frame.0..self.frame.1]
     }
 
     /// Each record of the frame that the last step found.

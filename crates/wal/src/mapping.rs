@@ -3,7 +3,10 @@ use std::{io, ops::Deref, ptr::NonNull, slice};
 use rustix::mm::{MapFlags, ProtFlags};
 use standpipe_log::File;
 
-use crate::dir::DirFile;
+use crate::{
+    dir::DirFile,
+    planted::{self, Plant},
+};
 
 /// How far ahead pages are asked for, in bytes.
 const AHEAD_BYTES: u64 = 1 << 20;
@@ -45,7 +48,7 @@ impl Mapping {
     /// is an answer here, and would be a SIGBUS where it is looked at.
     pub(crate) fn reach<F: File>(&mut self, file: &F, at: u64, bytes: usize) -> bool {
         let end = at.saturating_add(bytes as u64);
-        if end <= self.reached {
+        if end <= self.reached || planted::is(Plant::TrustsMappings) {
             return true;
         }
         let Ok(file_bytes) = file.len() else { return false };

@@ -134,7 +134,11 @@ impl<'a, S: Storage> Replay<'a, S> {
                         break;
                     }
                 }
-                body(&self, &mut Feed::new(shared.clone(), &entry, Some(&ring), block_bytes, None), &mut meter)
+                body(
+                    &self,
+                    &mut Feed::new(shared.clone(), &entry, Some(&ring), block_bytes, None),
+                    &mut meter,
+                )
             })?;
         } else {
             let mut feed = Feed::new(shared.clone(), &entry, None, block_bytes, self.map);
