@@ -85,6 +85,17 @@ fn features() -> Outcome {
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features"])?;
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features", "--features", "wal"])?;
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features", "--features", "sqlite"])?;
+    cargo(&[
+        "test",
+        "--quiet",
+        "--package",
+        "standpipe-wal",
+        "--features",
+        "mmap,planted",
+        "--test",
+        "mapped",
+    ])?;
+    cargo(&["test", "--quiet", "--package", "standpipe-wal", "--features", "mmap", "--doc", "mapped"])?;
     cargo(&["test", "--quiet", "--package", "standpipe-buffer", "--features", "metrics"])?;
     cargo(&["test", "--quiet", "--package", "standpipe-sink", "--features", "metrics", "--test", "metrics"])
 }

@@ -61,10 +61,19 @@ pub(crate) fn decompress(stored: &[u8], out: &mut Vec<u8>) -> Result<(), &'stati
         return Err("a compressed frame's length makes no sense");
     }
     out.resize(length, 0);
-    match decompress_into(block, out) {
-        Ok(written) if written == length => Ok(()),
+    match expand(block, out) {
+        Some(written) if written == length => Ok(()),
         _ => Err("a compressed frame does not decompress to its length"),
     }
+}
+
+/// By itself, so that the compiler lays the decoder's short copies in place: as a part of its caller it made a call of each,
+/// and replay took a fifth longer.
+///
+/// The decoder is the safe one, though the frame's checksum was right: a checksum is no proof against whoever writes it.
+#[inline(never)]
+fn expand(block: &[u8], out: &mut [u8]) -> Option<usize> {
+    decompress_into(block, out).ok()
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use standpipe_log::{File, FileExt, Lsn};
 
 use crate::{
     compress, frame,
+    mapping::Mapping,
     planted::{self, Plant},
     record::{Item, Walk},
+    seal::Seal,
     segment,
 };
 
@@ -26,6 +28,8 @@ pub(crate) struct Cursor {
     pub(crate) lsn: Lsn,
     buffer: Vec<u8>,
     buffer_at: u64,
+    /// The segment as memory, which is looked at instead of what was read.
+    mapping: Option<Mapping>,
     /// How much is read at once, in bytes, when the frame is not larger.
     ahead: usize,
     frame: (usize, usize),
@@ -85,6 +89,7 @@ impl Cursor {
             lsn: base,
             buffer: Vec::new(),
             buffer_at: 0,
+            mapping: None,
             ahead: READ_BYTES,
             frame: (0, 0),
             raw: Vec::new(),
@@ -125,7 +130,7 @@ impl Cursor {
             return Ok(Step::Bad(Fault::Broken("no room for a frame")));
         }
         let from = self.place();
-        let Some(header) = frame::Header::read(&self.buffer[from..]) else {
+        let Some(header) = frame::Header::read(&looked_at(&self.mapping, &self.buffer)[from..]) else {
             return Ok(Step::Bad(Fault::Broken("no frame starts here")));
         };
         let is_too_long = u64::from(header.payload_bytes) > frame::PAYLOAD_BYTES_MAX || header.bytes() > left;
@@ -137,7 +142,7 @@ impl Cursor {
             return Ok(Step::Bad(Fault::Broken("the file ends within a frame")));
         }
         let from = self.place();
-        let frame = &self.buffer[from..from + bytes];
+        let frame = &looked_at(&self.mapping, &self.buffer)[from..from + bytes];
         if frame::checksum(frame, self.seed) != header.checksum && !planted::is(Plant::SkipsChecksums) {
             return Ok(Step::Bad(Fault::Broken("a frame's checksum is wrong")));
         }
@@ -164,14 +169,12 @@ impl Cursor {
             }
         }
         let payload = if self.is_raw { &frame[frame::HEADER_BYTES..] } else { &self.raw };
-        let mut walk = Walk::new(header.records, header.base);
-        while let Some(item) = walk.next(payload) {
-            if let Err(what) = item {
-                return Ok(Step::Bad(Fault::Senseless(what)));
-            }
-        }
+        let end = match Walk::new(header.records, header.base).finish(payload) {
+            Ok(end) => end,
+            Err(what) => return Ok(Step::Bad(Fault::Senseless(what))),
+        };
         self.frame = (from + frame::HEADER_BYTES, from + bytes);
-        self.lsn = walk.lsn();
+        self.lsn = end;
         self.chain = header.checksum;
         self.offset = header.next(self.offset);
         Ok(Step::Frame(header))
@@ -179,13 +182,27 @@ impl Cursor {
 
     /// The payload of the frame that the last step found, as it was before it was compressed.
     pub(crate) fn payload(&self) -> &[u8] {
-        if self.is_raw { &self.buffer[self.frame.0..self.frame.1] } else { &self.raw }
+        if self.is_raw {
+            &looked_at(&self.mapping, &self.buffer)[self.frame.0..self.frame.1]
+        } else {
+            &self.raw
+        }
+    }
+
+    /// The same as it is in the file.
+    pub(crate) fn stored(&self) -> &[u8] {
+        &looked_at(&self.mapping, &self.buffer)[self.frame.0..self.frame.1]
     }
 
     /// Each record of the frame that the last step found.
     pub(crate) fn items(&self, header: &frame::Header) -> impl Iterator<Item = Item> {
         let mut walk = Walk::new(header.records, header.base);
         std::iter::from_fn(move || walk.next(self.payload()).and_then(Result::ok))
+    }
+
+    /// Where the segment ends if nothing follows.
+    pub(crate) fn seal(&self) -> Seal {
+        Seal { end: self.offset, end_lsn: self.lsn, chain: self.chain }
     }
 
     /// Forgets what was read ahead, so that the next step sees what is in the file now.
@@ -201,13 +218,26 @@ impl Cursor {
         self.buffer.clear();
     }
 
+    /// Looks at the segment as memory from here on, as far as that goes.
+    pub(crate) fn look_at(&mut self, mapping: Mapping) {
+        self.refresh();
+        (self.mapping, self.buffer_at) = (Some(mapping), 0);
+    }
+
     fn place(&self) -> usize {
         (self.offset - self.buffer_at) as usize
     }
 
-    /// Makes `bytes` from the cursor on be in the buffer. `false` where the file is too short. The caller has checked
+    /// Makes `bytes` from the cursor on be in the buffer, or in the mapping. `false` where the file is too short. The caller has checked
     /// that they lie below `limit`, so that the buffer never outgrows the file.
     fn load<F: File>(&mut self, file: &F, bytes: usize, limit: u64) -> io::Result<bool> {
+        if let Some(mapping) = &mut self.mapping {
+            if mapping.reach(file, self.offset, bytes) {
+                return Ok(true);
+            }
+            // A read finds out what is wrong, and says it.
+            self.mapping = None;
+        }
         let have = self.buffer_at + self.buffer.len() as u64;
         if self.offset >= self.buffer_at && self.offset + bytes as u64 <= have {
             return Ok(true);
@@ -229,6 +259,12 @@ impl Cursor {
         self.buffer_at = self.offset;
         Ok(read >= bytes)
     }
+}
+
+/// What frames are looked for in.
+#[inline]
+fn looked_at<'a>(mapping: &'a Option<Mapping>, buffer: &'a [u8]) -> &'a [u8] {
+    mapping.as_deref().unwrap_or(buffer)
 }
 
 /// Whole frames in bytes that were read, found by their headers alone: nothing is checked, and no length is believed

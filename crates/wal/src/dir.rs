@@ -139,6 +139,13 @@ impl DirLock {
 #[derive(Debug)]
 pub struct DirFile(fs::File);
 
+#[cfg(feature = "mmap")]
+impl DirFile {
+    pub(crate) fn inner(&self) -> &fs::File {
+        &self.0
+    }
+}
+
 impl File for DirFile {
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         self.0.write_at(buf, offset)

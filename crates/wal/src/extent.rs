@@ -123,6 +123,13 @@ impl Extent {
         lock(&self.state).readable(sequence, offset)
     }
 
+    /// Whether a segment gets nothing more.
+    pub(crate) fn is_sealed(&self, sequence: u64) -> bool {
+        let state = lock(&self.state);
+        let at = state.segments.binary_search_by_key(&sequence, |entry| entry.sequence);
+        at.is_ok_and(|at| state.segments[at].seal.is_some())
+    }
+
     /// Waits until there is something at this place, at most until `deadline` (`None`: for ever).
     pub(crate) fn wait(&self, sequence: u64, offset: u64, deadline: Option<Instant>) {
         let mut state = lock(&self.state);

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+// A mapping of a file is the one thing that cannot be had without; it is in a file of its own.
+#![cfg_attr(not(feature = "mmap"), forbid(unsafe_code))]
+#![cfg_attr(feature = "mmap", deny(unsafe_code))]
 
 mod birth;
 mod bytes;
@@ -16,6 +18,8 @@ mod frame;
 mod group;
 mod inspect;
 mod lock;
+#[cfg_attr(not(feature = "mmap"), path = "unmapped.rs")]
+mod mapping;
 mod meter;
 mod names;
 mod open;

@@ -55,8 +55,8 @@ pub(crate) struct Opened<F> {
 }
 
 /// A segment that is made while the caller waits is no longer than this: the first of a log, and of each opening that finds no
-/// file to use again.
-const FIRST_BYTES_MAX: u64 = 1 << 20;
+/// file to use again. Writing and syncing it is most of what opening takes; the next one is made ahead, and larger.
+const FIRST_BYTES_MAX: u64 = 256 << 10;
 /// A last segment that holds less is copied whole rather than left behind.
 const COPIED_BYTES_MAX: u64 = 1 << 20;
 
@@ -131,12 +131,14 @@ fn resume<S: Storage>(
     let next = scan.cursor.lsn.checked_add(recovery.skipped_numbers);
     let next = next.ok_or_else(|| LogError::Full { what: "the number space is used up".to_owned() })?;
 
-    let proven = scan.proven.min(scan.content_end);
+    let proven = scan.proven.min(scan.content.end);
     // Where not even the first frame is proven there would be nothing that says how the segment begins.
-    let is_small = scan.content_end < COPIED_BYTES_MAX.min(settings.segment_bytes / 2);
+    let is_small = scan.content.end < COPIED_BYTES_MAX.min(settings.segment_bytes / 2);
     let replaces = is_small || proven < scan.opening_end;
-    let kept = last.prefix(proven)?;
-    let seal = Seal { end: proven, end_lsn: kept.cursor.lsn, chain: kept.cursor.chain };
+    // Where all is proven, as after a close, what was read once says all of it.
+    let again = if proven == scan.content.end { None } else { Some(last.prefix(proven)?) };
+    let kept = again.as_ref().unwrap_or(&scan);
+    let seal = again.as_ref().map_or(scan.content, |kept| kept.cursor.seal());
     let fresh = Header {
         version: segment::VERSION,
         incarnation: settings.entropy.draw() as u64,
@@ -175,7 +177,7 @@ fn resume<S: Storage>(
         Ok(active) => (active, false),
         Err(Stillborn::Failed(error)) => return Err(error),
         // Nothing unproven: the log can be read, truncated and so freed of its want of room; the first append tries again.
-        Err(Stillborn::Full(_)) if proven == scan.content_end && next == scan.cursor.lsn => {
+        Err(Stillborn::Full(_)) if proven == scan.content.end && next == scan.cursor.lsn => {
             let (file, base) = (last.file, last.found.base());
             let (offset, chain) = (seal.end, seal.chain);
             let first = scan.first;
@@ -273,7 +275,8 @@ impl<F: File> Last<F> {
         Ok(kept)
     }
 
-    /// Copies the frames that hold anything, one at a time.
+    /// Copies the frames that hold anything, one at a time and as they are stored: what was compressed stays as small as the
+    /// room that was made for it.
     fn copy(&self, from: u64, end: u64, draft: &mut Draft<F>) -> Result<(), LogError> {
         let mut cursor = Cursor::new(self.header.incarnation, Lsn::new(0));
         let mut bytes = Vec::new();
@@ -290,9 +293,11 @@ impl<F: File> Last<F> {
             }
             bytes.clear();
             bytes.resize(frame::HEADER_BYTES, 0);
-            bytes.extend_from_slice(cursor.payload());
+            bytes.extend_from_slice(cursor.stored());
             let first = first_data(&cursor, &frame);
-            let wrote = draft.write(&mut bytes, frame.flags, frame.records, frame.base, cursor.lsn, first);
+            let (codec, end) = (frame.codec, cursor.lsn);
+            let wrote =
+                draft.write_stored(&mut bytes, codec, frame.flags, frame.records, frame.base, end, first);
             wrote.map_err(|error| LogError::io("copying the end of the log", error))?;
         }
         Ok(())

@@ -18,6 +18,9 @@ pub enum Plant {
     ProofFollowsSetting = 5,
     /// No failure of a log: checksums count as right, so that mutated bytes reach what lies behind them.
     SkipsChecksums = 6,
+    /// L13: a mapping is looked at without asking whether the file still has that place.
+    #[cfg_attr(not(feature = "mmap"), allow(dead_code, reason = "without mappings nothing asks"))]
+    TrustsMappings = 7,
 }
 
 #[cfg(feature = "planted")]

@@ -125,8 +125,8 @@ impl<S: Storage> WalReader<S> {
 
 impl<S: Storage> Reader for WalReader<S> {
     fn next(&mut self, patience: Duration) -> Result<Option<Entry<'_>>, LogError> {
-        // A patience beyond the clock's range is for ever.
-        let deadline = Instant::now().checked_add(patience);
+        // Looking at the clock costs as much as a record, so it is looked at only by whoever has to wait.
+        let mut deadline = None;
         let (lsn, bytes) = loop {
             if let Some(found) = self.in_frame()? {
                 break found;
@@ -137,7 +137,9 @@ impl<S: Storage> Reader for WalReader<S> {
                 Readable::Gone(_) => self.relocate()?,
                 Readable::Ended(why) => return Err(why),
                 Readable::CaughtUp => {
-                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    // A patience beyond the clock's range is for ever.
+                    let deadline = *deadline.get_or_insert_with(|| Instant::now().checked_add(patience));
+                    if patience.is_zero() || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                         return Ok(None);
                     }
                     self.shared.extent.wait(self.sequence, self.cursor.offset, deadline);

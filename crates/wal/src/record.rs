@@ -81,14 +81,42 @@ impl Walk {
         Walk { at: 0, left: records, lsn: base }
     }
 
-    /// The number that the next record gets.
-    pub(crate) fn lsn(&self) -> Lsn {
-        self.lsn
-    }
-
     /// The next record, or what is wrong with it. Believes no length.
     #[inline]
     pub(crate) fn next(&mut self, payload: &[u8]) -> Option<Result<Item, &'static str>> {
+        match self.data(payload) {
+            Some((lsn, bytes)) => Some(Ok(Item::Data { lsn, bytes })),
+            None => self.other(payload),
+        }
+    }
+
+    /// Goes to the end of the frame and returns the number that the next record gets.
+    pub(crate) fn finish(mut self, payload: &[u8]) -> Result<Lsn, &'static str> {
+        while let Some(item) = self.next(payload) {
+            item?;
+        }
+        Ok(self.lsn)
+    }
+
+    /// The next record where it is a sound one of the caller's, as almost all are.
+    #[inline]
+    fn data(&mut self, payload: &[u8]) -> Option<(Lsn, Range<usize>)> {
+        let head: &[u8; HEADER_BYTES] = payload.get(self.at..)?.first_chunk()?;
+        let body = self.at + HEADER_BYTES;
+        let end = body.checked_add(u32_at(head, 0) as usize)?;
+        if self.left == 0 || head[4] != Kind::Data as u8 || end > payload.len() {
+            return None;
+        }
+        let lsn = self.lsn;
+        self.lsn = lsn.checked_add(1)?;
+        self.left -= 1;
+        self.at = end;
+        Some((lsn, body..end))
+    }
+
+    /// Everything else: other kinds, the end, and what is wrong.
+    #[cold]
+    fn other(&mut self, payload: &[u8]) -> Option<Result<Item, &'static str>> {
         if self.left == 0 {
             return (self.at != payload.len()).then(|| {
                 self.at = payload.len();
@@ -102,7 +130,6 @@ impl Walk {
         Some(item)
     }
 
-    #[inline]
     fn read(&mut self, payload: &[u8]) -> Result<Item, &'static str> {
         let body = self.at + HEADER_BYTES;
         if body > payload.len() {
@@ -116,9 +143,8 @@ impl Walk {
         self.left -= 1;
         self.at = end;
         if kind == Kind::Data as u8 {
-            let lsn = self.lsn;
-            self.lsn = lsn.checked_add(1).ok_or("a record's number is the last one there is")?;
-            Ok(Item::Data { lsn, bytes: body..end })
+            // One that can be had was found before.
+            Err("a record's number is the last one there is")
         } else if kind == Kind::Pin as u8 {
             let key_at = body + 4;
             if key_at > end {
@@ -164,7 +190,8 @@ mod tests {
         assert_eq!(walk.next(&payload), Some(Ok(Item::Advance)));
         assert!(matches!(walk.next(&payload), Some(Ok(Item::Data { lsn, .. })) if lsn == Lsn::new(50)));
         assert_eq!(walk.next(&payload), Some(Ok(Item::Link(link))));
-        assert_eq!((walk.next(&payload), walk.lsn()), (None, Lsn::new(51)));
+        assert_eq!(Walk::new(5, Lsn::new(7)).finish(&payload), Ok(Lsn::new(51)));
+        assert_eq!((walk.next(&payload), walk.lsn), (None, Lsn::new(51)));
     }
 
     #[test]

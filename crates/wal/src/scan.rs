@@ -36,8 +36,8 @@ pub(crate) struct Scan {
     /// The pins that the segment begins with, and the end of the frame that states them.
     pub(crate) opening_pins: Pins,
     pub(crate) opening_end: u64,
-    /// The end of the last frame that holds anything.
-    pub(crate) content_end: u64,
+    /// Where the last frame that holds anything ends: there nothing but proofs lie between this and the cursor.
+    pub(crate) content: Seal,
     /// Whether the log was closed, and nothing came after.
     pub(crate) is_closed: bool,
 }
@@ -183,8 +183,10 @@ pub(crate) fn scan<F: File>(file: &F, header: &Header, limit: u64) -> io::Result
 
 impl Scan {
     fn new(header: &Header) -> Self {
+        let cursor = Cursor::new(header.incarnation, header.birth.map_or(Lsn::new(0), |birth| birth.base));
         Scan {
-            cursor: Cursor::new(header.incarnation, header.birth.map_or(Lsn::new(0), |birth| birth.base)),
+            content: cursor.seal(),
+            cursor,
             facts: CLEAN,
             pins: Pins::new(),
             first: None,
@@ -193,7 +195,6 @@ impl Scan {
             proven: header.born_end,
             opening_pins: Pins::new(),
             opening_end: segment::HEADER_BYTES,
-            content_end: segment::HEADER_BYTES,
             is_closed: false,
         }
     }
@@ -213,7 +214,7 @@ impl Scan {
         self.proven = self.proven.max(frame.proven).max(header.born_end);
         self.is_closed = frame.flags & frame::CLOSED != 0;
         if frame.flags & frame::PROOF == 0 {
-            self.content_end = self.cursor.offset;
+            self.content = self.cursor.seal();
         }
         if is_opening {
             self.opening_pins = self.pins.clone();

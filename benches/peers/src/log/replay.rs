@@ -8,7 +8,9 @@ use standpipe_harness::{Context, Figure, Latency, Outcome, Sample, Scale};
 
 use super::{
     UNIT,
+    engine::Replayed,
     record::{RECORD_BYTES, Record, Records, Seen},
+    standpipe::Standpipe,
     which::{ENGINES, Which},
 };
 use crate::{closed_loop::repeat, comparison::Comparison, limit::mapped};
@@ -25,13 +27,19 @@ pub(crate) fn comparison(name: &str, records: u64) -> Comparison {
     // Okaywal lets go of what is older than its last checkpoint, which comes before it holds more.
     let has_room = |which: Which| which != Which::OkayWal || records <= 100_000;
     for (name, how, which) in ENGINES.iter().filter(|(_, _, which)| has_room(*which)) {
-        comparison = comparison.with(name, how, move |context| replay(context, *which, records));
+        comparison = comparison.with(name, how, move |context| {
+            replay(context, *which, records, |dir, seen| which.replay(dir, seen))
+        });
     }
-    comparison.with(
-        "limit-mapped",
-        "a file of the bare records, mapped; CRC-32C of each record, compared with a list in memory",
-        move |context| mapped_pass(context, records),
-    )
+    comparison
+        .with("standpipe-mapped", "the same, sealed segments mapped", move |context| {
+            replay(context, Which::Standpipe, records, Standpipe::replay_mapped)
+        })
+        .with(
+            "limit-mapped",
+            "a file of the bare records, mapped; CRC-32C of each record, compared with a list in memory",
+            move |context| mapped_pass(context, records),
+        )
 }
 
 /// A hundredth where it only has to be seen that it runs.
@@ -39,18 +47,23 @@ fn sized(context: &Context, records: u64) -> u64 {
     if context.scale == Scale::Once { records / 100 } else { records }
 }
 
-fn replay(context: &Context, which: Which, records: u64) -> Outcome<Sample> {
+fn replay(
+    context: &Context,
+    which: Which,
+    records: u64,
+    read: impl Fn(&Path, Seen) -> Outcome<Replayed>,
+) -> Outcome<Sample> {
     let records = sized(context, records);
     let original = context.dir("original")?;
     let counts = which.fill(&original, records)?;
     let checked = context.scratch.join("checked");
-    which.replay(copy(&original, &checked)?, Seen::whole())?.seen.check(&counts)?;
+    read(copy(&original, &checked)?, Seen::whole())?.seen.check(&counts)?;
     let place = context.scratch.join("copy");
     let mut opening = Latency::since(Instant::now());
     let sample = repeat(context, UNIT, || {
         copy(&original, &place)?;
         let began = Instant::now();
-        let replayed = which.replay(&place, Seen::numbers())?;
+        let replayed = read(&place, Seen::numbers())?;
         replayed.seen.check(&counts)?;
         fs::remove_dir_all(&place)?;
         opening.record_duration(replayed.opened - began);

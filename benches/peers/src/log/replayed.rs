@@ -10,7 +10,7 @@ use std::{
 
 use lz4_flex::block::{compress, decompress_into};
 use standpipe_harness::{Context, Figure, Outcome, Sample, Scale, check};
-use standpipe_wal::{Compression, Durability, Key, Log, Record, Settings, Wal};
+use standpipe_wal::{Compression, Dir, Durability, Key, Log, Record, Replay, Settings, Wal};
 
 use super::UNIT;
 use crate::{closed_loop::repeat, comparison::Comparison};
@@ -27,8 +27,11 @@ pub(crate) fn compressed() -> Comparison {
         "a closed log of 100,000 lines of about 110 B, as services log them, 64 to a frame, in the page cache: all \
          records, opening left out",
     )
-    .with("standpipe", "standpipe-wal with Compression::lz4(), 1 thread", |context| text(context, Compression::lz4()))
-    .with("standpipe-raw", "the same log without compression", |context| text(context, Compression::None))
+    .with("standpipe", "standpipe-wal with Compression::lz4(), 1 thread", |context| text(context, Compression::lz4(), |replay| replay))
+    .with("standpipe-mapped", "the same, sealed segments mapped", |context| {
+        text(context, Compression::lz4(), |replay| replay.mapped())
+    })
+    .with("standpipe-raw", "the same log without compression", |context| text(context, Compression::None, |replay| replay))
     .with("limit-decompress", "the same frames' LZ4 blocks in memory, decompressed one after the other", bare)
 }
 
@@ -79,7 +82,11 @@ fn used_bytes(dir: &Path) -> Outcome<u64> {
     Ok(found.segments.iter().map(|segment| segment.used_bytes).sum())
 }
 
-fn text(context: &Context, compression: Compression) -> Outcome<Sample> {
+fn text(
+    context: &Context,
+    compression: Compression,
+    how: fn(Replay<'_, Dir>) -> Replay<'_, Dir>,
+) -> Outcome<Sample> {
     let (dir, records) = (context.dir("log")?, lines(context));
     fill(&dir, compression, records, line)?;
     let bytes: u64 = (0..records).map(|number| line(number).len() as u64).sum();
@@ -87,7 +94,7 @@ fn text(context: &Context, compression: Compression) -> Outcome<Sample> {
     let recovering = Wal::recover(&dir, settings(compression))?;
     let sample = repeat(context, UNIT, || {
         let (began, mut seen) = (Instant::now(), 0_u64);
-        recovering.replay(recovering.start()).each(|entry| {
+        how(recovering.replay(recovering.start())).each(|entry| {
             seen += entry.payload.len() as u64;
             Ok::<(), Infallible>(())
         })?;

@@ -1,7 +1,7 @@
 use std::{convert::Infallible, path::Path, sync::Arc, time::Instant};
 
 use standpipe_harness::Outcome;
-use standpipe_wal::{Durability, Log, Record as LogRecord, Settings, Ticket, Wal};
+use standpipe_wal::{Dir, Durability, Log, Record as LogRecord, Replay, Settings, Ticket, Wal};
 
 use super::{
     engine::{Engine, Promise, Replayed, Writer},
@@ -39,17 +39,27 @@ impl Engine for Standpipe {
         Ok(self.log.close()?)
     }
 
-    fn replay(dir: &Path, mut seen: Seen) -> Outcome<Replayed> {
-        let recovering = Wal::recover(dir, settings(Promise::Durable))?;
-        let opened = Instant::now();
-        recovering.replay(recovering.start()).each(|entry| {
-            seen.record(entry.payload);
-            Ok::<(), Infallible>(())
-        })?;
-        let ended = Instant::now();
-        recovering.finish().close()?;
-        Ok(Replayed { seen, opened, ended })
+    fn replay(dir: &Path, seen: Seen) -> Outcome<Replayed> {
+        replay(dir, seen, |replay| replay)
     }
+}
+
+impl Standpipe {
+    pub(crate) fn replay_mapped(dir: &Path, seen: Seen) -> Outcome<Replayed> {
+        replay(dir, seen, |replay| replay.mapped())
+    }
+}
+
+fn replay(dir: &Path, mut seen: Seen, how: fn(Replay<'_, Dir>) -> Replay<'_, Dir>) -> Outcome<Replayed> {
+    let recovering = Wal::recover(dir, settings(Promise::Durable))?;
+    let opened = Instant::now();
+    how(recovering.replay(recovering.start())).each(|entry| {
+        seen.record(entry.payload);
+        Ok::<(), Infallible>(())
+    })?;
+    let ended = Instant::now();
+    recovering.finish().close()?;
+    Ok(Replayed { seen, opened, ended })
 }
 
 impl Writer for StandpipeWriter {

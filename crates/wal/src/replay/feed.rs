@@ -5,7 +5,7 @@ use standpipe_log::{LogError, Lsn, Storage};
 use super::{
     block::{Block, Checked},
     ring::{Ring, Taken},
-    serial::Serial,
+    serial::{Map, Serial},
 };
 use crate::{extent::Entry, record::Walk, shared::Shared};
 
@@ -36,8 +36,9 @@ impl<'a, S: Storage> Feed<'a, S> {
         entry: &Entry,
         ring: Option<&'a Ring<S>>,
         block_bytes: usize,
+        map: Option<Map<S::File>>,
     ) -> Self {
-        Feed { ring, serial: Serial::new(shared, entry), block: Block::default(), at: 0, block_bytes }
+        Feed { ring, serial: Serial::new(shared, entry, map), block: Block::default(), at: 0, block_bytes }
     }
 
     /// Whether a ring is still believed.

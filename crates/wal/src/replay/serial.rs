@@ -5,7 +5,9 @@ use standpipe_log::{LogError, Lsn, Storage};
 use crate::{
     cursor::{Cursor, Standing, Step},
     extent::{Entry, Readable},
-    frame, segment,
+    frame,
+    mapping::Mapping,
+    segment,
     shared::Shared,
 };
 
@@ -18,13 +20,18 @@ pub(crate) struct Serial<S: Storage> {
     /// Frames of this segment end here at the latest, as far as is known.
     limit: u64,
     cursor: Cursor,
+    /// How sealed segments are looked at as memory, where they are.
+    map: Option<Map<S::File>>,
 }
+
+/// Makes so many bytes of a file memory.
+pub(crate) type Map<F> = fn(&F, u64) -> io::Result<Mapping>;
 
 impl<S: Storage> Serial<S> {
     /// At the start of a segment.
-    pub(crate) fn new(shared: Arc<Shared<S>>, entry: &Entry) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<S>>, entry: &Entry, map: Option<Map<S::File>>) -> Self {
         let cursor = Cursor::new(entry.incarnation, entry.base);
-        Serial { shared, sequence: entry.sequence, file: None, limit: 0, cursor }
+        Serial { shared, sequence: entry.sequence, file: None, limit: 0, cursor, map }
     }
 
     /// Goes elsewhere.
@@ -58,7 +65,16 @@ impl<S: Storage> Serial<S> {
             }
             let file = match &self.file {
                 Some(file) => file,
-                None => self.file.insert(open(&self.shared, self.sequence)?),
+                None => {
+                    let file = open(&self.shared, self.sequence)?;
+                    // Where there is none, it is read.
+                    if let Some(map) = self.map.filter(|_| self.shared.extent.is_sealed(self.sequence))
+                        && let Ok(mapping) = map(&file, self.limit)
+                    {
+                        self.cursor.look_at(mapping);
+                    }
+                    self.file.insert(file)
+                }
             };
             match self.cursor.step(file, self.limit) {
                 Ok(Step::Frame(frame)) => return Ok(Some((frame, self.cursor.offset - at))),
