@@ -29,7 +29,13 @@ fn main() -> ExitCode {
         output::set_style(output::Style::Json);
     }
     match run(args.command) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => match output::all_said() {
+            Err(error) if exit == Exit::Applied => {
+                output::complain(format!("writing to standard output: {error}"));
+                Exit::Usage.into()
+            }
+            _ => exit.into(),
+        },
         Err(failure) => {
             output::complain(&failure.message);
             failure.exit.into()

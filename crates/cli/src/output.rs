@@ -23,9 +23,21 @@ pub(crate) fn set_style(style: Style) {
     *STYLE.lock().unwrap_or_else(PoisonError::into_inner) = style;
 }
 
+/// Why standard output does not have all that was said.
+static UNSAID: Mutex<Option<io::Error>> = Mutex::new(None);
+
 /// Prints a line to standard output. A reader that went away is no error: what was asked for is done all the same.
 pub(crate) fn say(line: impl fmt::Display) {
-    let _ = writeln!(io::stdout().lock(), "{line}");
+    if let Err(error) = writeln!(io::stdout().lock(), "{line}")
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        *UNSAID.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}
+
+/// Whether all that was said is where standard output goes, or why not.
+pub(crate) fn all_said() -> io::Result<()> {
+    UNSAID.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
 }
 
 /// Prints a message for people to standard error.

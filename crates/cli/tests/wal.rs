@@ -191,6 +191,18 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[test]
+fn an_answer_that_could_not_be_written_is_no_success() {
+    let place = Place::new();
+    let dir = make_log(&place);
+    for tool in [&["verify"][..], &["inspect", "--json"], &["dump"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let out = place.command(&["wal"]).args(tool).arg(&dir).stdout(full).output().unwrap();
+        assert_eq!(out.status.code(), Some(2), "{tool:?}");
+        assert!(String::from_utf8_lossy(&out.stderr).contains("standard output"), "{tool:?}");
+    }
+}
+
+#[test]
 fn directories_that_hold_no_log_are_named() {
     let place = Place::new();
     fs::create_dir(place.path("empty")).unwrap();

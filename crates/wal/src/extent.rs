@@ -154,6 +154,13 @@ impl Extent {
         state.segments.front().copied().filter(|head| head.seal.is_some_and(|seal| seal.end_lsn <= lsn))
     }
 
+    /// The segment at the head could not be removed.
+    pub(crate) fn restore(&self, entry: Entry) {
+        let mut state = lock(&self.state);
+        state.segments.push_front(entry);
+        meter::segments(state.segments.len());
+    }
+
     pub(crate) fn forget(&self, sequence: u64) {
         let mut state = lock(&self.state);
         if state.segments.front().is_some_and(|head| head.sequence == sequence) {

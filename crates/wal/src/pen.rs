@@ -50,6 +50,8 @@ pub(crate) struct Pen<F> {
     has_new_pins: bool,
     is_proven: bool,
     is_ordered: bool,
+    /// Everything below is on disk.
+    synced: Lsn,
     /// Syncs of this segment.
     groups: u64,
     /// What is below, in this segment, the system was asked to write out.
@@ -71,6 +73,7 @@ impl<F: File> Pen<F> {
             has_new_pins: false,
             is_proven: true,
             is_ordered: false,
+            synced: Lsn::FIRST,
             groups: 0,
             written_out: 0,
             compressor: Compressor::default(),
@@ -81,6 +84,11 @@ impl<F: File> Pen<F> {
     /// What is free for frames in the segment that is being written.
     pub(crate) fn free(&self) -> u64 {
         if self.is_sealed { 0 } else { self.active.free() }
+    }
+
+    /// Everything below was synced.
+    pub(crate) fn synced(&self) -> Lsn {
+        self.synced
     }
 
     /// Writes what is queued and makes it as durable as was promised; whether there was anything.
@@ -231,6 +239,7 @@ impl<F: File> Pen<F> {
     pub(crate) fn sync<S: Storage<File = F>>(&mut self, shared: &Shared<S>) -> Result<(), LogError> {
         lock(&shared.queue).sync_due = None;
         if self.active.synced == self.active.offset {
+            self.synced = self.active.lsn;
             return Ok(());
         }
         if !self.active.offset.is_multiple_of(PAGE_BYTES) {
@@ -243,6 +252,7 @@ impl<F: File> Pen<F> {
         self.crowd.synced(took);
         meter::synced(took, self.written.iter().map(|pending| u64::from(pending.records)).sum());
         self.active.synced = self.active.offset;
+        self.synced = self.active.lsn;
         self.groups += 1;
         if self.is_hidden {
             self.show(shared);

@@ -114,8 +114,10 @@ impl Space {
             (self.next_bytes.saturating_sub(overhead), self.segment_bytes.saturating_sub(overhead));
         let left = self.cap.saturating_sub(self.taken);
         if frame_bytes_max > usual {
-            // Each gets a segment of its own size.
-            return 2 * waiting_bytes + overhead + PAGE_BYTES <= left;
+            // It gets a segment of its own size; what comes before it may leave as much unused.
+            let others = waiting_bytes - frame_bytes_max;
+            let lost = if others > 0 { waiting_bytes } else { 0 };
+            return segment::round_up(waiting_bytes + overhead) + lost <= left;
         }
         let segments = left / self.segment_bytes;
         if waiting_bytes <= next || (segments > 0 && waiting_bytes <= usual) {

@@ -140,6 +140,9 @@ impl Settings {
                 self.size_bytes_max, self.segment_bytes
             ));
         }
+        // What can never fit beside the segment that is being written is refused as too large, not as something to try again.
+        let beside = self.size_bytes_max.saturating_sub(self.segment_bytes + 4 * segment::PAGE_BYTES);
+        self.record_bytes_max = self.record_bytes_max.min(beside.max(segment::PAGE_BYTES));
         if self.durability == Durability::Periodic(Duration::ZERO) {
             return invalid("a period of zero between syncs: use Durability::Group".to_owned());
         }

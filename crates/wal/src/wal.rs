@@ -160,13 +160,20 @@ impl<S: Storage> Wal<S> {
         if shared.is_writing_here() {
             return Err(waits_for_itself());
         }
-        lock(&shared.queue).check()?;
+        let end = {
+            let queue = lock(&shared.queue);
+            queue.check()?;
+            queue.next()
+        };
         {
             let mut pen = lock(&shared.pen);
-            shared.with_pen(&mut pen, |pen| {
-                pen.round(shared)?;
-                pen.sync(shared)
-            });
+            // Another one may have seen to it meanwhile.
+            if pen.synced() < end {
+                shared.with_pen(&mut pen, |pen| {
+                    pen.round(shared)?;
+                    pen.sync(shared)
+                });
+            }
         }
         shared.pass_on();
         let mut queue = lock(&shared.queue);
@@ -278,6 +285,8 @@ impl<S: Storage> Log for Wal<S> {
             let name = segment::name(entry.sequence);
             let is_whole = entry.length == shared.settings.segment_bytes && !self.own().is_relaxed();
             let free = (is_whole && shared.supply.wants_free()).then(|| segment::free_name(entry.sequence));
+            // First: whoever finds the file gone is told of a start behind it.
+            shared.extent.forget(entry.sequence);
             shared.names.change(&shared.storage, &format!("after removing {name}"), |storage| {
                 let removed = match &free {
                     Some(free) => storage.rename(&name, free),
@@ -285,12 +294,10 @@ impl<S: Storage> Log for Wal<S> {
                 };
                 match removed {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        shared.extent.restore(entry);
                         Err(LogError::io(format!("removing {name} from {}", storage.describe()), error))
                     }
-                    _ => {
-                        shared.extent.forget(entry.sequence);
-                        Ok(())
-                    }
+                    _ => Ok(()),
                 }
             })?;
             match free {

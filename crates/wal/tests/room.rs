@@ -11,12 +11,12 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task, thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use common::{PATIENCE, append, open_with, payload, read_all, small};
-use standpipe_testkit::MemStorage;
-use standpipe_wal::{Durability, Log, LogError, Lsn, Record, Settings, Ticket, Wal};
+use standpipe_testkit::{CallKind, MemStorage};
+use standpipe_wal::{Durability, Log, LogError, Lsn, Reader, Record, Settings, Ticket, Wal};
 
 #[test]
 fn what_is_accepted_under_the_size_cap_is_written() {
@@ -140,4 +140,35 @@ fn a_waker_that_waits_is_refused_and_one_that_panics_harms_nobody() {
             assert!(matches!(ticket.as_mut().poll(&mut context), task::Poll::Ready(Ok(_))));
         }
     }
+}
+
+#[test]
+fn what_can_never_fit_is_too_large() {
+    let settings = Settings { segment_bytes: 16 << 10, size_bytes_max: 64 << 10, ..small() };
+    let log = open_with(&MemStorage::new(), settings).unwrap();
+    let refused = log.append(Record::new(&[&[0; 60 << 10]])).map(drop);
+    assert!(matches!(refused, Err(LogError::TooLarge { limit_bytes: 32_768, .. })), "{refused:?}");
+    append(&log, &payload(1, 32_768)).unwrap();
+}
+
+#[test]
+fn while_segments_go_the_start_is_never_behind_what_is_there() {
+    let disk = MemStorage::new();
+    let log = Arc::new(open_with(&disk, small()).unwrap());
+    let follower = log.clone();
+    // At each removal, on the thread that truncates.
+    disk.on_call(move |call| {
+        if matches!(call.kind, CallKind::Remove | CallKind::Rename) && call.file.ends_with(".wal") {
+            let start = follower.start();
+            let mut reader = follower.follow(start).unwrap();
+            let entry = reader.next(Duration::ZERO).unwrap().unwrap();
+            assert_eq!(entry.lsn, start);
+        }
+    });
+    for number in 0..40 {
+        append(&*log, &payload(number, 3_000)).unwrap();
+    }
+    log.truncate_before(log.end()).unwrap();
+    assert!(log.start() > Lsn::new(30));
+    disk.on_call(|_| ());
 }

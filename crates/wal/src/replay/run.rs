@@ -54,6 +54,9 @@ pub struct Replay<'a, S: Storage> {
     map: Option<Map<S::File>>,
 }
 
+/// More threads than this serve nobody.
+const WORKERS_MAX: usize = 256;
+
 impl<'a, S: Storage> Replay<'a, S> {
     pub(crate) fn new(shared: &'a Arc<Shared<S>>, from: Lsn) -> Self {
         Replay {
@@ -69,13 +72,13 @@ impl<'a, S: Storage> Replay<'a, S> {
         }
     }
 
-    /// How many threads to use; 0 for as many as the machine has cores. With 1, the default, all is done on the
+    /// How many threads to use, at most 256; 0 for as many as the machine has cores. With 1, the default, all is done on the
     /// caller's. With more, frames of a log above 4 MiB (16 blocks) are checked on all of them, and [`by_key`](Replay::by_key)
     /// applies on as many again: of the two kinds, those that have nothing to do sleep.
     pub fn workers(mut self, threads: usize) -> Self {
         self.workers = match threads {
             0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            threads => threads,
+            threads => threads.min(WORKERS_MAX),
         };
         self
     }
