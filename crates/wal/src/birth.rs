@@ -48,6 +48,8 @@ pub(crate) struct Active<F> {
     pub(crate) synced: u64,
     pub(crate) chain: u32,
     pub(crate) lsn: Lsn,
+    /// What every frame says.
+    pub(crate) flags: u8,
     /// The first record of the caller's that came with the segment.
     pub(crate) first: Option<Lsn>,
 }
@@ -183,6 +185,7 @@ impl<F: File> Draft<F> {
             lsn: self.lsn,
             first: self.first,
             file: self.file,
+            flags: 0,
             header: self.header,
         })
     }

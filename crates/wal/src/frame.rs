@@ -24,7 +24,10 @@ pub(crate) const PROOF: u8 = 2;
 pub(crate) const CLOSED: u8 = 4;
 /// The next frame starts on the next page: what is synced with this one is never written to again.
 pub(crate) const GROUP_END: u8 = 8;
-const KNOWN_FLAGS: u8 = RESTATES | PROOF | CLOSED | GROUP_END;
+/// Records behind this frame may have been acknowledged before they were synced: after power loss their numbers are not
+/// given again. A segment of a log that never waits for a sync says so in its header.
+pub(crate) const TELLS_EARLY: u8 = 16;
+const KNOWN_FLAGS: u8 = RESTATES | PROOF | CLOSED | GROUP_END | TELLS_EARLY;
 
 /// The fields in front of a frame's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -127,7 +127,7 @@ fn resume<S: Storage>(
     // What was lost may have been compressed: as far as LZ4 can go.
     let expansion = if header.version == 1 { 1 } else { compress::EXPANSION_MAX as u64 };
     let lost = header.length.saturating_sub(end).saturating_mul(expansion);
-    recovery.skipped_numbers = skipped_numbers(header.relaxed, scan.is_closed, lost);
+    recovery.skipped_numbers = skipped_numbers(header.relaxed || scan.tells_early, scan.is_closed, lost);
     let next = scan.cursor.lsn.checked_add(recovery.skipped_numbers);
     let next = next.ok_or_else(|| LogError::Full { what: "the number space is used up".to_owned() })?;
 
@@ -182,7 +182,11 @@ fn resume<S: Storage>(
             let (offset, chain) = (seal.end, seal.chain);
             let first = scan.first;
             let seed = header.seed();
-            (Active { file, header, seed, base, offset, synced: offset, chain, lsn: next, first }, true)
+            let flags = 0;
+            (
+                Active { file, header, seed, base, offset, synced: offset, chain, lsn: next, flags, first },
+                true,
+            )
         }
         Err(Stillborn::Full(what)) => return Err(LogError::Full { what }),
     };

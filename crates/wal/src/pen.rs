@@ -49,6 +49,7 @@ pub(crate) struct Pen<F> {
     first: Option<Lsn>,
     has_new_pins: bool,
     is_proven: bool,
+    notice: Notice,
     is_ordered: bool,
     /// Everything below is on disk.
     synced: Lsn,
@@ -58,6 +59,15 @@ pub(crate) struct Pen<F> {
     written_out: u64,
     compressor: Compressor,
     crowd: Crowd,
+}
+
+/// Whether it is on disk that records may be acknowledged before they are synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Notice {
+    Needless,
+    Due,
+    Written,
+    Durable,
 }
 
 impl<F: File> Pen<F> {
@@ -72,6 +82,7 @@ impl<F: File> Pen<F> {
             first: None,
             has_new_pins: false,
             is_proven: true,
+            notice: Notice::Needless,
             is_ordered: false,
             synced: Lsn::FIRST,
             groups: 0,
@@ -115,6 +126,9 @@ impl<F: File> Pen<F> {
     }
 
     fn write_batch<S: Storage<File = F>>(&mut self, shared: &Shared<S>) -> Result<(), LogError> {
+        if self.notice != Notice::Durable && !shared.settings.durability.is_relaxed() {
+            self.announce();
+        }
         let syncs = self.batch.iter().any(|pending| pending.needs.sync);
         while let Some(next) = self.batch.front() {
             let span = next.span();
@@ -136,6 +150,16 @@ impl<F: File> Pen<F> {
             }
         }
         self.settle(shared)
+    }
+
+    /// Before the first time that someone is told of a record that is not synced, it is on disk that this may happen: that
+    /// first record waits for the sync that says so.
+    fn announce(&mut self) {
+        for pending in self.batch.iter_mut().filter(|pending| pending.needs.write) {
+            self.active.flags |= frame::TELLS_EARLY;
+            self.notice = Notice::Due;
+            (pending.needs.write, pending.needs.sync) = (false, true);
+        }
     }
 
     /// Writes the frame that was just moved to `written`.
@@ -172,6 +196,9 @@ impl<F: File> Pen<F> {
             None => self.active.write(&mut pending.bytes, stamp)?,
         }
         meter::compressed(payload, stored);
+        if self.notice == Notice::Due {
+            self.notice = Notice::Written;
+        }
         self.active.lsn = end;
         self.is_proven = false;
         self.is_hidden = true;
@@ -253,6 +280,9 @@ impl<F: File> Pen<F> {
         meter::synced(took, self.written.iter().map(|pending| u64::from(pending.records)).sum());
         self.active.synced = self.active.offset;
         self.synced = self.active.lsn;
+        if self.notice == Notice::Written {
+            self.notice = Notice::Durable;
+        }
         self.groups += 1;
         if self.is_hidden {
             self.show(shared);
@@ -295,7 +325,7 @@ impl<F: File> Pen<F> {
         let mut next = shared.supply.take(shared, order)?;
         shared.names.check().map_err(Stillborn::Failed)?;
         let seal = self.active.seal();
-        (next.base, next.lsn) = (seal.end_lsn, seal.end_lsn);
+        (next.base, next.lsn, next.flags) = (seal.end_lsn, seal.end_lsn, self.active.flags);
         let (mut bytes, records) = birth::opening(Some(&seal), &self.pins);
         let stamp = next.stamp(frame::RESTATES, records, seal.end_lsn);
         let entry = next.entry();
@@ -389,7 +419,7 @@ impl<F: File> Pen<F> {
 
 impl<F: File> Active<F> {
     fn stamp(&self, flags: u8, records: u32, base: Lsn) -> Stamp {
-        let codec = frame::CODEC_RAW;
+        let (codec, flags) = (frame::CODEC_RAW, self.flags | flags);
         Stamp { codec, flags, records, base, previous: self.chain, proven: self.synced }
     }
 

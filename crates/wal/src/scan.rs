@@ -40,6 +40,8 @@ pub(crate) struct Scan {
     pub(crate) content: Seal,
     /// Whether the log was closed, and nothing came after.
     pub(crate) is_closed: bool,
+    /// Whether records behind it may have been told.
+    pub(crate) tells_early: bool,
 }
 
 /// All segment files in the order of their numbers, with their headers and how they begin.
@@ -196,6 +198,7 @@ impl Scan {
             opening_pins: Pins::new(),
             opening_end: segment::HEADER_BYTES,
             is_closed: false,
+            tells_early: false,
         }
     }
 
@@ -213,6 +216,7 @@ impl Scan {
         self.first = self.first.or_else(|| first_data(&self.cursor, frame));
         self.proven = self.proven.max(frame.proven).max(header.born_end);
         self.is_closed = frame.flags & frame::CLOSED != 0;
+        self.tells_early = frame.flags & frame::TELLS_EARLY != 0;
         if frame.flags & frame::PROOF == 0 {
             self.content = self.cursor.seal();
         }

@@ -117,11 +117,16 @@ impl<F: File> Supply<F> {
         lock(&self.state).free.push(free);
     }
 
+    /// Leaves the rest of the segment that is being made as it is.
+    pub(crate) fn hurry(&self) {
+        self.hurry.store(true, Ordering::Relaxed);
+    }
+
     /// Nothing is made any more; what is being made is finished first.
     pub(crate) fn stop(&self) {
         let mut state = lock(&self.state);
         state.stops = true;
-        self.hurry.store(true, Ordering::Relaxed);
+        self.hurry();
         self.changed.notify_all();
     }
 
@@ -201,7 +206,7 @@ impl<F: File> Supply<F> {
                 }
                 busy @ (Slot::Wanted(_) | Slot::Making) => state.slot = busy,
             }
-            self.hurry.store(true, Ordering::Relaxed);
+            self.hurry();
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }

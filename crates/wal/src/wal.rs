@@ -136,7 +136,9 @@ impl<S: Storage> Wal<S> {
     /// Appends a record that is made durable as it says, whatever the log's own [`Settings::durability`] is. Returns at once.
     ///
     /// A log that syncs shows its readers nothing that is not synced: what is appended as [`Durability::Os`] there is
-    /// acknowledged when it is written, and synced, and shown, with the next group, or after 100 ms.
+    /// acknowledged when it is written, and synced, and shown, with the next group, or after 100 ms. The first such append of
+    /// a log's life is synced before it is acknowledged: it notes that there are numbers that were told and may be lost, which
+    /// are not given again.
     ///
     /// # Errors
     /// As [`append`](Log::append).
@@ -329,6 +331,8 @@ impl<S: Storage> Log for Wal<S> {
     fn close(&self) -> Result<(), LogError> {
         // Held throughout, so that a second closer returns when the log is closed and not before.
         let mut running = lock(&self.thread);
+        // Nobody needs another segment.
+        self.shared.supply.hurry();
         {
             let mut queue = lock(&self.shared.queue);
             if matches!(queue.standing, Standing::Open) {
