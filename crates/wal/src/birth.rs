@@ -105,10 +105,28 @@ impl<F: File> Draft<F> {
         end: Lsn,
         first: Option<Lsn>,
     ) -> io::Result<()> {
+        self.write_stored(bytes, frame::CODEC_RAW, flags, records, base, end, first)
+    }
+
+    /// Writes a frame whose payload is as this codec made it.
+    #[allow(clippy::too_many_arguments, reason = "each is a part of a frame")]
+    pub(crate) fn write_stored(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        codec: u8,
+        flags: u8,
+        records: u32,
+        base: Lsn,
+        end: Lsn,
+        first: Option<Lsn>,
+    ) -> io::Result<()> {
         // What a draft holds is proven by its header, so its frames need not say so.
-        let codec = frame::CODEC_RAW;
         let stamp = Stamp { codec, flags, records, base, previous: self.chain, proven: 0 };
         self.chain = frame::seal(bytes, self.header.seed(), stamp, self.offset);
+        if self.offset + bytes.len() as u64 > self.header.length {
+            // A segment whose header says less than it holds would be refused as damaged, for ever.
+            return Err(io::Error::other("a new segment is too short for what it begins with"));
+        }
         self.file.write_all_at(bytes, self.offset)?;
         self.offset += bytes.len() as u64;
         self.lsn = end;

@@ -182,6 +182,11 @@ impl Cursor {
         if self.is_raw { &self.buffer[self.frame.0..self.frame.1] } else { &self.raw }
     }
 
+    /// The same as it is in the file.
+    pub(crate) fn stored(&self) -> &[u8] {
+        &self.buffer[self.frame.0..self.frame.1]
+    }
+
     /// Each record of the frame that the last step found.
     pub(crate) fn items(&self, header: &frame::Header) -> impl Iterator<Item = Item> {
         let mut walk = Walk::new(header.records, header.base);

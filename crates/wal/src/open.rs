@@ -271,7 +271,8 @@ impl<F: File> Last<F> {
         Ok(kept)
     }
 
-    /// Copies the frames that hold anything, one at a time.
+    /// Copies the frames that hold anything, one at a time and as they are stored: what was compressed stays as small as the
+    /// room that was made for it.
     fn copy(&self, from: u64, end: u64, draft: &mut Draft<F>) -> Result<(), LogError> {
         let mut cursor = Cursor::new(self.header.incarnation, Lsn::new(0));
         let mut bytes = Vec::new();
@@ -288,9 +289,11 @@ impl<F: File> Last<F> {
             }
             bytes.clear();
             bytes.resize(frame::HEADER_BYTES, 0);
-            bytes.extend_from_slice(cursor.payload());
+            bytes.extend_from_slice(cursor.stored());
             let first = first_data(&cursor, &frame);
-            let wrote = draft.write(&mut bytes, frame.flags, frame.records, frame.base, cursor.lsn, first);
+            let (codec, end) = (frame.codec, cursor.lsn);
+            let wrote =
+                draft.write_stored(&mut bytes, codec, frame.flags, frame.records, frame.base, end, first);
             wrote.map_err(|error| LogError::io("copying the end of the log", error))?;
         }
         Ok(())
