@@ -5,7 +5,7 @@ use standpipe_log::{File, FileExt, Lsn};
 use crate::{
     compress, frame,
     planted::{self, Plant},
-    record::{Item, Walk},
+    record::{self, Item, Walk},
     segment,
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct Cursor {
     /// How much is read at once, in bytes, when the frame is not larger.
     ahead: usize,
     frame: (usize, usize),
+    /// The last frame says that the log was closed there.
+    is_closed: bool,
     /// The payload of the last frame, when it was compressed.
     raw: Vec<u8>,
     is_raw: bool,
@@ -87,6 +89,7 @@ impl Cursor {
             buffer_at: 0,
             ahead: READ_BYTES,
             frame: (0, 0),
+            is_closed: false,
             raw: Vec::new(),
             is_raw: true,
         }
@@ -150,8 +153,15 @@ impl Cursor {
         if header.base < self.lsn || header.proven > self.offset {
             return Ok(Step::Bad(Fault::Senseless("a frame's numbers make no sense here")));
         }
+        if self.is_closed {
+            return Ok(Step::Bad(Fault::Senseless(
+                "a frame follows the one that says that the log was closed",
+            )));
+        }
         let (restates, proves) = (header.flags & frame::RESTATES != 0, header.flags & frame::PROOF != 0);
-        if restates != (self.offset == segment::HEADER_BYTES) || (proves && header.records > 0) {
+        let closes = header.flags & frame::CLOSED != 0;
+        let is_first = self.offset == segment::HEADER_BYTES;
+        if restates != is_first || (proves && header.records > 0) || (closes && !proves) {
             return Ok(Step::Bad(Fault::Senseless("a frame's flags make no sense here")));
         }
         self.is_raw = header.codec == frame::CODEC_RAW;
@@ -159,11 +169,19 @@ impl Cursor {
             if self.raw.capacity() > KEPT_BYTES_MAX {
                 self.raw = Vec::new();
             }
-            if let Err(what) = compress::decompress(&frame[frame::HEADER_BYTES..], &mut self.raw) {
+            let stored = &frame[frame::HEADER_BYTES..];
+            let claimed = compress::claimed_bytes(stored);
+            if claimed > compress::RAW_BYTES_ANYWHERE && claimed > file.len()? {
+                return Ok(Step::Bad(Fault::Senseless("a compressed frame is longer than its segment")));
+            }
+            if let Err(what) = compress::decompress(stored, &mut self.raw) {
                 return Ok(Step::Bad(Fault::Senseless(what)));
             }
         }
         let payload = if self.is_raw { &frame[frame::HEADER_BYTES..] } else { &self.raw };
+        if !is_first && record::begins_with_link(payload) {
+            return Ok(Step::Bad(Fault::Senseless("a link is not in the first frame of its segment")));
+        }
         let mut walk = Walk::new(header.records, header.base);
         while let Some(item) = walk.next(payload) {
             if let Err(what) = item {
@@ -171,6 +189,7 @@ impl Cursor {
             }
         }
         self.frame = (from + frame::HEADER_BYTES, from + bytes);
+        self.is_closed = closes;
         self.lsn = walk.lsn();
         self.chain = header.checksum;
         self.offset = header.next(self.offset);

@@ -109,6 +109,31 @@ fn opening_again_and_again_keeps_what_is_far_larger_than_it_is_stored() {
 }
 
 #[test]
+fn a_frame_longer_than_any_segment_may_hold_is_believed_in_its_own() {
+    // 64 MiB are read from wherever they are said to lie; more only from a segment as long as that.
+    let disk = MemStorage::new();
+    let settings = || Settings {
+        segment_bytes: 1 << 20,
+        record_bytes_max: 128 << 20,
+        size_bytes_max: 1 << 30,
+        compression: Compression::lz4(),
+        ..small()
+    };
+    let log = open_with(&disk, settings()).unwrap();
+    let large = vec![7; 65 << 20];
+    append(&log, b"first").unwrap();
+    append(&log, &large).unwrap();
+    log.close().unwrap();
+    drop(log);
+    for life in 0..3 {
+        let log = open_with(&disk, Settings { record_bytes_max: 64 << 10, ..settings() }).unwrap();
+        assert!(read_all(&log).unwrap()[1].1 == large, "life {life}");
+        log.close().unwrap();
+    }
+    assert!(inspect(&disk).unwrap().totals().stored_bytes < 1 << 20);
+}
+
+#[test]
 fn no_number_is_given_again_after_a_relaxed_log_lost_a_frame_of_very_many() {
     let disk = MemStorage::new();
     let settings = || Settings {
