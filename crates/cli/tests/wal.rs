@@ -303,3 +303,27 @@ fn the_help_of_every_tool_has_examples_and_exit_codes() {
         place.run(&["wal", command]).exits(2);
     }
 }
+
+#[test]
+fn what_cannot_be_told_is_no_success() {
+    let place = Place::new();
+    let dir = make_log(&place);
+    for args in [&["wal", "verify", "log"][..], &["wal", "inspect", "log", "--json"], &["wal", "dump", "log"]]
+    {
+        let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = place.command(args).stdout(full()).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains("writing to standard output"), "{args:?}: {said}");
+        // A reader that went away is none.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = place.command(args).stdout(writer).output().unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{args:?}");
+    }
+    // Damage is worse than that.
+    damage(&dir, "record 3 ");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ran = place.command(&["wal", "verify", "log"]).stdout(full).output().unwrap();
+    assert_eq!(ran.status.code(), Some(5));
+}
