@@ -29,13 +29,7 @@ fn main() -> ExitCode {
         output::set_style(output::Style::Json);
     }
     match run(args.command) {
-        Ok(exit) => match output::all_said() {
-            Err(error) if exit == Exit::Applied => {
-                output::complain(format!("writing to standard output: {error}"));
-                Exit::Usage.into()
-            }
-            _ => exit.into(),
-        },
+        Ok(exit) => exit.into(),
         Err(failure) => {
             output::complain(&failure.message);
             failure.exit.into()
@@ -43,13 +37,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// How a command ends that is there for nothing but what it says.
+fn told(exit: Exit) -> Result<Exit, Failure> {
+    match output::untold() {
+        Some(error) if exit == Exit::Applied => {
+            Err(Failure::usage(format!("writing to standard output: {error}")))
+        }
+        _ => Ok(exit),
+    }
+}
+
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Load(args) => load::run(&args),
         Command::Wal(args) => wal::run(&args),
-        Command::Ledger(args) => ledger::run(&args),
-        Command::DeadLetters(args) => dead_letters::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
+        Command::Ledger(args) => ledger::run(&args).and_then(told),
+        Command::DeadLetters(args) => dead_letters::run(&args).and_then(told),
+        Command::Doctor(args) => doctor::run(&args).and_then(told),
         Command::Completions(args) => completions::run(&args),
     }
 }

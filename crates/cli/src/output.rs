@@ -23,21 +23,22 @@ pub(crate) fn set_style(style: Style) {
     *STYLE.lock().unwrap_or_else(PoisonError::into_inner) = style;
 }
 
-/// Why standard output does not have all that was said.
-static UNSAID: Mutex<Option<io::Error>> = Mutex::new(None);
+/// The first write to standard output that failed, other than for a reader that went away.
+static UNTOLD: Mutex<Option<io::Error>> = Mutex::new(None);
 
 /// Prints a line to standard output. A reader that went away is no error: what was asked for is done all the same.
 pub(crate) fn say(line: impl fmt::Display) {
-    if let Err(error) = writeln!(io::stdout().lock(), "{line}")
+    let mut out = io::stdout().lock();
+    if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush())
         && error.kind() != io::ErrorKind::BrokenPipe
     {
-        *UNSAID.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        UNTOLD.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 }
 
-/// Whether all that was said is where standard output goes, or why not.
-pub(crate) fn all_said() -> io::Result<()> {
-    UNSAID.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+/// Why not all that was to be said could be: for commands that are there for nothing but what they say.
+pub(crate) fn untold() -> Option<io::Error> {
+    UNTOLD.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Prints a message for people to standard error.

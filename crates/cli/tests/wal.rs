@@ -191,18 +191,6 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[test]
-fn an_answer_that_could_not_be_written_is_no_success() {
-    let place = Place::new();
-    let dir = make_log(&place);
-    for tool in [&["verify"][..], &["inspect", "--json"], &["dump"]] {
-        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let out = place.command(&["wal"]).args(tool).arg(&dir).stdout(full).output().unwrap();
-        assert_eq!(out.status.code(), Some(2), "{tool:?}");
-        assert!(String::from_utf8_lossy(&out.stderr).contains("standard output"), "{tool:?}");
-    }
-}
-
-#[test]
 fn directories_that_hold_no_log_are_named() {
     let place = Place::new();
     fs::create_dir(place.path("empty")).unwrap();
@@ -314,4 +302,28 @@ fn the_help_of_every_tool_has_examples_and_exit_codes() {
         }
         place.run(&["wal", command]).exits(2);
     }
+}
+
+#[test]
+fn what_cannot_be_told_is_no_success() {
+    let place = Place::new();
+    let dir = make_log(&place);
+    for args in [&["wal", "verify", "log"][..], &["wal", "inspect", "log", "--json"], &["wal", "dump", "log"]]
+    {
+        let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = place.command(args).stdout(full()).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains("writing to standard output"), "{args:?}: {said}");
+        // A reader that went away is none.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = place.command(args).stdout(writer).output().unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{args:?}");
+    }
+    // Damage is worse than that.
+    damage(&dir, "record 3 ");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ran = place.command(&["wal", "verify", "log"]).stdout(full).output().unwrap();
+    assert_eq!(ran.status.code(), Some(5));
 }

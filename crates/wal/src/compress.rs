@@ -9,6 +9,11 @@ const LENGTH_BYTES: usize = 4;
 /// LZ4 cannot expand a block by more than this; a length beyond it is a lie.
 pub(crate) const EXPANSION_MAX: usize = 255;
 
+/// A payload of up to this many bytes is decompressed wherever it lies. A longer one is no longer than the segment that it is
+/// in, for room is made for it as it is before it is compressed: so a file of this size, or the memory that is its length, is all
+/// that a hostile frame can ask for.
+pub(crate) const RAW_BYTES_ANYWHERE: u64 = 64 << 20;
+
 /// Makes frames smaller. Keeps its table and its buffer.
 #[derive(Default)]
 pub(crate) struct Compressor {
@@ -49,6 +54,11 @@ impl fmt::Debug for Compressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Compressor").finish_non_exhaustive()
     }
+}
+
+/// How long the payload says that it was.
+pub(crate) fn claimed_bytes(stored: &[u8]) -> u64 {
+    if stored.len() < LENGTH_BYTES { 0 } else { u64::from(u32_at(stored, 0)) }
 }
 
 /// Writes the payload as it was into `out`. Believes no length.

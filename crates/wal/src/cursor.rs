@@ -6,7 +6,7 @@ use crate::{
     compress, frame,
     mapping::Mapping,
     planted::{self, Plant},
-    record::{Item, Walk},
+    record::{self, Item, Walk},
     seal::Seal,
     segment,
 };
@@ -33,6 +33,8 @@ pub(crate) struct Cursor {
     /// How much is read at once, in bytes, when the frame is not larger.
     ahead: usize,
     frame: (usize, usize),
+    /// The last frame says that the log was closed there.
+    is_closed: bool,
     /// The payload of the last frame, when it was compressed.
     raw: Vec<u8>,
     is_raw: bool,
@@ -92,6 +94,7 @@ impl Cursor {
             mapping: None,
             ahead: READ_BYTES,
             frame: (0, 0),
+            is_closed: false,
             raw: Vec::new(),
             is_raw: true,
         }
@@ -155,8 +158,15 @@ impl Cursor {
         if header.base < self.lsn || header.proven > self.offset {
             return Ok(Step::Bad(Fault::Senseless("a frame's numbers make no sense here")));
         }
+        if self.is_closed {
+            return Ok(Step::Bad(Fault::Senseless(
+                "a frame follows the one that says that the log was closed",
+            )));
+        }
         let (restates, proves) = (header.flags & frame::RESTATES != 0, header.flags & frame::PROOF != 0);
-        if restates != (self.offset == segment::HEADER_BYTES) || (proves && header.records > 0) {
+        let closes = header.flags & frame::CLOSED != 0;
+        let is_first = self.offset == segment::HEADER_BYTES;
+        if restates != is_first || (proves && header.records > 0) || (closes && !proves) {
             return Ok(Step::Bad(Fault::Senseless("a frame's flags make no sense here")));
         }
         self.is_raw = header.codec == frame::CODEC_RAW;
@@ -164,16 +174,25 @@ impl Cursor {
             if self.raw.capacity() > KEPT_BYTES_MAX {
                 self.raw = Vec::new();
             }
-            if let Err(what) = compress::decompress(&frame[frame::HEADER_BYTES..], &mut self.raw) {
+            let stored = &frame[frame::HEADER_BYTES..];
+            let claimed = compress::claimed_bytes(stored);
+            if claimed > compress::RAW_BYTES_ANYWHERE && claimed > file.len()? {
+                return Ok(Step::Bad(Fault::Senseless("a compressed frame is longer than its segment")));
+            }
+            if let Err(what) = compress::decompress(stored, &mut self.raw) {
                 return Ok(Step::Bad(Fault::Senseless(what)));
             }
         }
         let payload = if self.is_raw { &frame[frame::HEADER_BYTES..] } else { &self.raw };
+        if !is_first && record::begins_with_link(payload) {
+            return Ok(Step::Bad(Fault::Senseless("a link is not in the first frame of its segment")));
+        }
         let end = match Walk::new(header.records, header.base).finish(payload) {
             Ok(end) => end,
             Err(what) => return Ok(Step::Bad(Fault::Senseless(what))),
         };
         self.frame = (from + frame::HEADER_BYTES, from + bytes);
+        self.is_closed = closes;
         self.lsn = end;
         self.chain = header.checksum;
         self.offset = header.next(self.offset);

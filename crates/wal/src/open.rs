@@ -10,7 +10,7 @@ use crate::{
     frame,
     names::Names,
     record::{self, Kind},
-    recovery::{Tail, judge_tail, skipped_numbers},
+    recovery::{NOT_LINKED, Tail, judge_tail, skipped_numbers},
     scan::{Found, Scan, first_data, links, scan, survey, take_ready},
     seal::Seal,
     segment::{self, Header},
@@ -84,7 +84,9 @@ pub(crate) fn open<S: Storage>(
         entries.push(sealed_entry(storage, segment, &headers[at], link)?);
     }
     let file = last.open(storage)?;
-    let scan = scan(&file, &header, last.limit(&header)).map_err(|error| last.unreadable(error))?;
+    let mut scan = scan(&file, &header, last.limit(&header)).map_err(|error| last.unreadable(error))?;
+    // Nothing is missing behind the place where the log was closed.
+    scan.facts.is_cut = last.is_cut() && !scan.is_closed;
     let mut recovery = Recovery::default();
     match judge_tail(scan.facts) {
         Tail::Clean => {}
@@ -98,8 +100,13 @@ pub(crate) fn open<S: Storage>(
         Tail::Corrupt => return Err(last.corrupt(&scan)),
         Tail::Unsupported => return Err(last.unknown_frame(&scan)),
     }
-    if let Some(ready) = ready.as_ref().filter(|_| !scan.is_closed) {
-        ready.check_ready(storage)?;
+    if let Some(ready) = &ready {
+        if !ready.follows(&header) {
+            return Err(ready.damage_at(0, scan.cursor.lsn, NOT_LINKED));
+        }
+        if !scan.is_closed {
+            ready.check_ready(storage)?;
+        }
     }
     // Nothing is changed before everything was looked at.
     remove_drafts(storage)?;
@@ -154,11 +161,12 @@ fn resume<S: Storage>(
         (Header { sequence, predecessor, ..fresh }, seal.end_lsn, Some(seal), &kept.pins, proven)
     };
     let advance = frame::span(record::HEADER_BYTES + 8);
-    let copied = end.saturating_sub(from);
+    // A frame that is believed only in a segment as long as its payload is keeps such a one.
+    let copied = (end.saturating_sub(from) + advance).max(scan.longest_bytes);
     let usual = first_length(settings);
-    let (length, origin) = match Free::pick(&mut free, length_for(pins, copied + advance, 0)) {
+    let (length, origin) = match Free::pick(&mut free, length_for(pins, copied, 0)) {
         Some(free) => (free.bytes, Origin::Free(free.name)),
-        None => (length_for(pins, copied + advance, usual), Origin::New(blocks(fresh.relaxed))),
+        None => (length_for(pins, copied, usual), Origin::New(blocks(fresh.relaxed))),
     };
     let fresh = Header { length, ..fresh };
 
@@ -252,7 +260,8 @@ fn free_files<S: Storage>(
     let mut free: Vec<Free> = Vec::new();
     for name in storage.list().map_err(failed)?.into_iter().filter(|name| segment::is_free(name)) {
         let bytes = storage.open(&name).and_then(|file| file.len()).map_err(failed)?;
-        let is_usual = bytes <= settings.segment_bytes && bytes >= first_length(settings);
+        let is_whole = bytes.is_multiple_of(segment::PAGE_BYTES);
+        let is_usual = is_whole && bytes <= settings.segment_bytes && bytes >= first_length(settings);
         if is_usual && !settings.durability.is_relaxed() && free.len() < FREE_MAX {
             free.push(Free { name, bytes });
         } else {

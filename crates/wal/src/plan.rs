@@ -22,7 +22,7 @@ pub(crate) struct Plan {
     pub(crate) stops: Vec<Stop>,
     /// What opening the log would say of its segments' headers, and of which one.
     pub(crate) refusal: Option<(usize, &'static str)>,
-    /// The next segment, made ahead of its time: its name and length in bytes. Nothing is in it.
+    /// The next segment, made ahead of its time: its name and length in bytes. Nothing is in it, and it names the last one.
     pub(crate) ready: Option<(String, u64)>,
     /// Files that are no segments; their names and lengths in bytes.
     pub(crate) others: Vec<(String, u64)>,
@@ -50,6 +50,24 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
+    /// The segment that is named by the one that was made ahead of time to follow it, where another one is the last.
+    fn missing(ready: &Found, last: &Found) -> Option<Stop> {
+        let sequence = ready.sequence.checked_sub(1).filter(|before| *before > last.sequence)?;
+        let what = "it is missing";
+        let fault = format!("{what}; {} was made to follow it", ready.name);
+        Some(Stop {
+            name: segment::name(sequence),
+            sequence,
+            file_bytes: 0,
+            written: Err(HeaderFault::Damaged(what)),
+            header: None,
+            birth: None,
+            fault: Some(fault),
+            seal: None,
+            is_last: true,
+        })
+    }
+
     /// Where its frames end at the latest.
     pub(crate) fn limit(&self) -> u64 {
         let end = match (&self.seal, &self.header) {
@@ -69,6 +87,16 @@ impl Stop {
     /// Whether its frames are told by what another segment says.
     pub(crate) fn is_vouched_for(&self) -> bool {
         self.header.is_some() && self.written.is_err()
+    }
+
+    /// Whether what is missing behind its last frame may have been cut off with the end of its file.
+    pub(crate) fn may_be_cut(&self) -> bool {
+        match (&self.written, &self.header) {
+            (Ok(_), Some(header)) => self.seal.is_none() && self.file_bytes < header.length,
+            // How long it was is not known.
+            (Err(_), Some(_)) => self.seal.is_none(),
+            (_, None) => false,
+        }
     }
 
     fn is_doubtful(&self) -> bool {
@@ -102,24 +130,30 @@ impl Plan {
                 found.push(last);
                 None
             }
-            other => other.map(|ready| (ready.name, ready.file_bytes)),
+            other => other,
         };
         let id = identity(&found);
         let refusal = links(&found).into_iter().enumerate().find_map(|(at, link)| match link.err()? {
             HeaderFault::Damaged(what) => Some((at, what)),
-            HeaderFault::Unsupported(_) => None,
+            HeaderFault::Unsupported(_) | HeaderFault::UnknownFlags(_) => None,
         });
         let count = found.len();
+        let missing = ready.as_ref().and_then(|ready| Stop::missing(ready, found.last()?));
         let mut stops = Vec::with_capacity(count);
         // From the newest to the oldest: each says which one it was written after, and where that ends.
         let mut after: Option<Stop> = None;
         for (at, found) in found.into_iter().enumerate().rev() {
             let next = after.as_ref().filter(|after| found.sequence.checked_add(1) == Some(after.sequence));
-            let by = next.and_then(|next| next.header?.predecessor);
+            let by = match (&ready, at + 1 == count) {
+                // The one that was made ahead of time was made to follow this one.
+                (Some(ready), true) => ready.header.as_ref().ok().and_then(|header| header.predecessor),
+                _ => next.and_then(|next| next.header?.predecessor),
+            };
             let by = by.filter(|by| by.sequence == found.sequence);
             let seal = next.filter(|next| by.is_some() || next.is_vouched_for());
-            let seal = seal.and_then(|next| next.birth?.link);
-            let mut stop = stop(found, id, by, seal, at + 1 == count)?;
+            // One that ends before its first frame does is nonsense, of which `refusal` tells.
+            let seal = seal.and_then(|next| next.birth?.link).filter(|seal| seal.end > segment::HEADER_BYTES);
+            let mut stop = stop(found, id, by, seal, at + 1 == count && missing.is_none())?;
             if let (true, Some(header)) = (stop.is_vouched_for(), &stop.header) {
                 stop.birth = first_words(storage, &stop, header)?;
             }
@@ -127,6 +161,8 @@ impl Plan {
         }
         stops.extend(after);
         stops.reverse();
+        stops.extend(missing);
+        let ready = ready.map(|ready| (ready.name, ready.file_bytes));
         Ok(Plan { id: id.map(LogId), stops, refusal, ready, others, is_outrun })
     }
 }
@@ -167,7 +203,7 @@ fn stop(
     is_last: bool,
 ) -> Result<Stop, LogError> {
     let (header, fault) = match &found.header {
-        Err(HeaderFault::Unsupported(_)) => {
+        Err(HeaderFault::Unsupported(_) | HeaderFault::UnknownFlags(_)) => {
             let fault = found.header.clone().err();
             return Err(fault.map_or(LogError::Closed, |fault| found.damage(fault)));
         }
@@ -204,7 +240,8 @@ fn stand_in(found: &Found, log: u128, by: Predecessor) -> Header {
         incarnation: by.incarnation,
         length: found.file_bytes,
         born_end: segment::HEADER_BYTES,
-        relaxed: false,
+        // As that can have been: numbers are left out rather than given twice.
+        relaxed: true,
         // Nothing that lies in it may be taken for its own without a proof.
         recycled: true,
         predecessor: None,

@@ -49,6 +49,11 @@ pub(crate) fn lay_link(out: &mut Vec<u8>, link: &Seal) {
     lay(out, Kind::Link, &[&end, &lsn, &chain, &[0; 4]]);
 }
 
+/// Whether a frame begins with a link, as that of a segment does and no other.
+pub(crate) fn begins_with_link(payload: &[u8]) -> bool {
+    payload.get(4) == Some(&(Kind::Link as u8))
+}
+
 /// The space of a link's record, in bytes.
 pub(crate) const fn link_bytes() -> usize {
     HEADER_BYTES + LINK_BYTES
@@ -160,6 +165,8 @@ impl Walk {
             }
             self.lsn = to;
             Ok(Item::Advance)
+        } else if kind == Kind::Link as u8 && body != HEADER_BYTES {
+            Err("a link is not the first record of its frame")
         } else if kind == Kind::Link as u8 && length == LINK_BYTES {
             let (end, end_lsn) = (u64_at(payload, body), Lsn::new(u64_at(payload, body + 8)));
             Ok(Item::Link(Seal { end, end_lsn, chain: u32_at(payload, body + 16) }))
@@ -176,13 +183,14 @@ mod tests {
     #[test]
     fn every_kind_reads_back() {
         let mut payload = Vec::new();
+        let link = Seal { end: 8192, end_lsn: Lsn::new(5), chain: 77 };
+        lay_link(&mut payload, &link);
         lay(&mut payload, Kind::Data, &[b"he", b"llo"]);
         lay_pin(&mut payload, b"key", b"value");
         lay(&mut payload, Kind::Advance, &[&50u64.to_le_bytes()]);
         lay(&mut payload, Kind::Data, &[]);
-        let link = Seal { end: 8192, end_lsn: Lsn::new(5), chain: 77 };
-        lay_link(&mut payload, &link);
         let mut walk = Walk::new(5, Lsn::new(7));
+        assert_eq!(walk.next(&payload), Some(Ok(Item::Link(link))));
         let Some(Ok(Item::Data { lsn, bytes })) = walk.next(&payload) else { panic!() };
         assert_eq!((lsn, &payload[bytes]), (Lsn::new(7), b"hello".as_slice()));
         let Some(Ok(Item::Pin { key, value })) = walk.next(&payload) else { panic!() };
@@ -216,5 +224,11 @@ mod tests {
         lay(&mut back, Kind::Advance, &[&3u64.to_le_bytes()]);
         assert!(matches!(Walk::new(1, Lsn::new(4)).next(&back), Some(Err(_))));
         assert!(matches!(Walk::new(0, Lsn::FIRST).next(&back), Some(Err(_))));
+        let mut late = Vec::new();
+        lay(&mut late, Kind::Data, &[]);
+        lay_link(&mut late, &Seal { end: 8192, end_lsn: Lsn::FIRST, chain: 0 });
+        let mut walk = Walk::new(2, Lsn::FIRST);
+        assert!(walk.next(&late).is_some_and(|item| item.is_ok()));
+        assert!(matches!(walk.next(&late), Some(Err(what)) if what.contains("first record")));
     }
 }

@@ -4,13 +4,14 @@ use standpipe_log::{File, FileExt, LogError, Lsn, Storage};
 
 use crate::{
     birth::Pins,
+    compress::RAW_BYTES_ANYWHERE,
     cursor::{Cursor, Fault, Step},
     frame,
     record::Item,
     recovery::{LinkFacts, TailFacts, judge_link},
     remainder::{Remainder, search},
     seal::Seal,
-    segment::{self, Birth, Header, HeaderFault},
+    segment::{self, Birth, Header, HeaderFault, Predecessor},
 };
 
 /// A segment file as it was found.
@@ -42,6 +43,8 @@ pub(crate) struct Scan {
     pub(crate) is_closed: bool,
     /// Whether records behind it may have been told.
     pub(crate) tells_early: bool,
+    /// The longest payload, as it was before it was compressed, of those too long to be believed in any segment; else 0.
+    pub(crate) longest_bytes: u64,
 }
 
 /// All segment files in the order of their numbers, with their headers and how they begin.
@@ -104,6 +107,9 @@ pub(crate) fn opening_frame<F: File>(
     if frame.base < Lsn::FIRST {
         return Ok(Err(Fault::Senseless("the segment's first number is none")));
     }
+    if link.is_some_and(|link| link.end < segment::HEADER_BYTES || !link.end.is_multiple_of(8)) {
+        return Ok(Err(Fault::Senseless("the segment before it cannot end where it says")));
+    }
     if link.is_some_and(|link| link.end_lsn > frame.base) {
         return Ok(Err(Fault::Senseless("the segment begins before the one before it ends")));
     }
@@ -113,13 +119,17 @@ pub(crate) fn opening_frame<F: File>(
 /// Takes off the last segment where it was made ahead of time and not begun. That it was not follows from its frames, or
 /// from the segment before: see [`Found::check_ready`].
 pub(crate) fn take_ready(found: &mut Vec<Found>) -> Option<Found> {
-    let is_ready = |last: &Found| {
+    let [.., before, last] = found.as_slice() else { return None };
+    let is_ready = last.header.as_ref().is_ok_and(|header| {
+        let follows = |named: Predecessor| named.sequence.checked_add(1) == Some(header.sequence);
         // Its space was reserved before it got its name: a shorter file is damaged, whatever is in it.
-        let is_whole =
-            |header: &Header| header.born_end == segment::HEADER_BYTES && last.file_bytes >= header.length;
-        last.header.as_ref().is_ok_and(is_whole) && matches!(last.beginning, Err(Fault::Broken(_)))
-    };
-    if found.len() > 1 && found.last().is_some_and(is_ready) { found.pop() } else { None }
+        header.born_end == segment::HEADER_BYTES
+            && last.file_bytes >= header.length
+            && last.sequence == header.sequence
+            && header.predecessor.is_some_and(follows)
+            && before.header.as_ref().map_or(true, |before| before.log == header.log)
+    });
+    if is_ready && matches!(last.beginning, Err(Fault::Broken(_))) { found.pop() } else { None }
 }
 
 /// Whether each segment takes its place after the one before it.
@@ -146,6 +156,9 @@ pub(crate) fn links(found: &[Found]) -> Vec<Result<(), HeaderFault>> {
             begun: segment.beginning.is_ok(),
             oldest: before.is_none(),
             linked,
+            sensible: before.zip(link).is_some_and(|(before, link)| {
+                link.end > segment::HEADER_BYTES && link.end_lsn >= before.base()
+            }),
             reaches: before.zip(link).is_some_and(|(before, link)| before.file_bytes >= link.end),
         };
         let what = |what| segment.beginning.err().filter(|_| facts.named).map_or(what, Fault::what);
@@ -170,7 +183,8 @@ pub(crate) fn scan<F: File>(file: &F, header: &Header, limit: u64) -> io::Result
                     break;
                 }
                 let remainder = search(file, header, at, scan.cursor.chain, limit)?;
-                scan.facts = TailFacts { fault: Some(fault), is_born: at < header.born_end, remainder };
+                scan.facts =
+                    TailFacts { fault: Some(fault), is_born: at < header.born_end, remainder, ..CLEAN };
                 if remainder.proof.is_none() {
                     break;
                 }
@@ -199,6 +213,7 @@ impl Scan {
             opening_end: segment::HEADER_BYTES,
             is_closed: false,
             tells_early: false,
+            longest_bytes: 0,
         }
     }
 
@@ -217,6 +232,10 @@ impl Scan {
         self.proven = self.proven.max(frame.proven).max(header.born_end);
         self.is_closed = frame.flags & frame::CLOSED != 0;
         self.tells_early = frame.flags & frame::TELLS_EARLY != 0;
+        let bytes = self.cursor.payload().len() as u64;
+        if bytes > RAW_BYTES_ANYWHERE {
+            self.longest_bytes = self.longest_bytes.max(bytes);
+        }
         if frame.flags & frame::PROOF == 0 {
             self.content = self.cursor.seal();
         }
@@ -227,8 +246,13 @@ impl Scan {
     }
 }
 
-const CLEAN: TailFacts =
-    TailFacts { fault: None, is_born: false, remainder: Remainder { is_blank: true, proof: None } };
+/// What is seen where a segment is full to its end.
+pub(crate) const CLEAN: TailFacts = TailFacts {
+    fault: None,
+    is_born: false,
+    is_cut: false,
+    remainder: Remainder { is_blank: true, proof: None },
+};
 
 /// The number of the first record of the caller's in the frame that the cursor just read.
 pub(crate) fn first_data(cursor: &Cursor, frame: &frame::Header) -> Option<Lsn> {
@@ -266,6 +290,16 @@ impl Found {
         self.beginning.as_ref().ok().and_then(|birth| birth.link)
     }
 
+    /// Whether a segment that [`take_ready`] took off was made to follow this one.
+    pub(crate) fn follows(&self, before: &Header) -> bool {
+        self.header.as_ref().is_ok_and(|header| header.predecessor == Some(before.named()))
+    }
+
+    /// Whether its file ends before the space does that was reserved for it.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.header.as_ref().is_ok_and(|header| self.file_bytes < header.length)
+    }
+
     /// Whether a segment that [`take_ready`] took off was never begun; otherwise its first frame is damaged, for a later
     /// one proves it. Reads the whole file: not needed when the segment before ends with the log's close.
     pub(crate) fn check_ready<S: Storage>(&self, storage: &S) -> Result<(), LogError> {
@@ -290,6 +324,10 @@ impl Found {
             HeaderFault::Unsupported(version) => {
                 LogError::Unsupported { segment: self.name.clone(), version }
             }
+            HeaderFault::UnknownFlags(flags) => LogError::Invalid(format!(
+                "{} has flags in its header ({flags:#x}) of a later version, which this build does not read",
+                self.name
+            )),
             HeaderFault::Damaged(what) => self.damage_at(0, self.base(), what),
         }
     }
@@ -299,8 +337,7 @@ impl Found {
     }
 
     pub(crate) fn corrupt(&self, scan: &Scan) -> LogError {
-        let what = scan.facts.fault.map_or("frames do not end where they must", Fault::what);
-        self.damage_at(scan.cursor.offset, scan.cursor.lsn, what)
+        self.damage_at(scan.cursor.offset, scan.cursor.lsn, scan.facts.what())
     }
 
     pub(crate) fn unknown_frame(&self, scan: &Scan) -> LogError {

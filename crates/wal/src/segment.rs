@@ -17,6 +17,8 @@ const VERSION_OLDEST: u32 = 1;
 /// The longest segment: a frame's proven offset is 32 bits of 8 bytes each.
 pub(crate) const LENGTH_MAX: u64 = 1 << 34;
 
+/// The highest number that a segment is believed to have: there is always a next one.
+const SEQUENCE_MAX: u64 = 1 << 63;
 const MAGIC: [u8; 8] = *b"standwal";
 const CHECKSUM_AT: usize = HEADER_BYTES as usize - 4;
 /// The tickets of this segment resolve before a sync.
@@ -64,6 +66,8 @@ pub(crate) struct Birth {
 pub(crate) enum HeaderFault {
     Damaged(&'static str),
     Unsupported(u32),
+    /// A version that is read, with flags that are not known.
+    UnknownFlags(u32),
 }
 
 impl Header {
@@ -109,8 +113,11 @@ impl Header {
         }
         let (version, flags) = (u32_at(bytes, 8), u32_at(bytes, 12));
         let known = if version == 1 { FLAG_RELAXED } else { FLAG_RELAXED | FLAG_RECYCLED };
-        if !(VERSION_OLDEST..=VERSION).contains(&version) || flags & !known != 0 {
+        if !(VERSION_OLDEST..=VERSION).contains(&version) {
             return Err(HeaderFault::Unsupported(version));
+        }
+        if flags & !known != 0 {
+            return Err(HeaderFault::UnknownFlags(flags & !known));
         }
         let predecessor = (u64_at(bytes, 72) != 0)
             .then(|| Predecessor { sequence: u64_at(bytes, 72), incarnation: u64_at(bytes, 80) });
@@ -136,8 +143,16 @@ impl Header {
         };
         // Version 1 has a frame in every segment that has a name.
         let least = if version == 1 { HEADER_BYTES + 1 } else { HEADER_BYTES };
-        if header.length > LENGTH_MAX || header.born_end > header.length || header.born_end < least {
+        let is_whole = version == 1 || (header.length | header.born_end).is_multiple_of(PAGE_BYTES);
+        if header.length > LENGTH_MAX
+            || header.born_end > header.length
+            || header.born_end < least
+            || !is_whole
+        {
             return Err(HeaderFault::Damaged("the segment header's lengths make no sense"));
+        }
+        if !(1..=SEQUENCE_MAX).contains(&header.sequence) {
+            return Err(HeaderFault::Damaged("the segment header's number is none"));
         }
         if header.birth.is_some_and(|birth| birth.base < Lsn::FIRST) {
             return Err(HeaderFault::Damaged("the segment header's first number is none"));
@@ -208,7 +223,7 @@ mod tests {
             sequence: 3,
             incarnation: 11,
             length: 16384,
-            born_end: 4136,
+            born_end: if version == 1 { 4136 } else { 8192 },
             relaxed: true,
             recycled: version > 1,
             predecessor: Some(Predecessor { sequence: 2, incarnation: 5 }),
@@ -231,12 +246,33 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_version_is_named() {
-        let mut bytes = header(VERSION).encode();
-        bytes[8] = 9;
-        let checksum = crc32c::crc32c(&bytes[..CHECKSUM_AT]);
-        bytes[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
-        assert_eq!(Header::decode(&bytes), Err(HeaderFault::Unsupported(9)));
+    fn an_unknown_version_is_named_and_so_are_unknown_flags() {
+        let with = |at: usize, byte: u8| {
+            let mut bytes = header(VERSION).encode();
+            bytes[at] = byte;
+            let checksum = crc32c::crc32c(&bytes[..CHECKSUM_AT]);
+            bytes[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
+            Header::decode(&bytes)
+        };
+        assert_eq!(with(8, 9), Err(HeaderFault::Unsupported(9)));
+        assert_eq!(with(12, 0x43), Err(HeaderFault::UnknownFlags(0x40)));
+    }
+
+    #[test]
+    fn numbers_that_no_writer_makes_are_refused() {
+        let is_refused = |change: fn(&mut Header)| {
+            let mut header = header(VERSION);
+            change(&mut header);
+            matches!(Header::decode(&header.encode()), Err(HeaderFault::Damaged(_)))
+        };
+        assert!(!is_refused(|_| {}));
+        assert!(is_refused(|header| header.length = 16385));
+        assert!(is_refused(|header| header.length = LENGTH_MAX + PAGE_BYTES));
+        assert!(is_refused(|header| header.born_end = 8200));
+        assert!(is_refused(|header| header.born_end = 0));
+        assert!(is_refused(|header| header.born_end = 20480));
+        assert!(is_refused(|header| header.sequence = u64::MAX));
+        assert!(is_refused(|header| header.sequence = 0));
     }
 
     #[test]

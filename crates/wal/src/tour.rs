@@ -8,9 +8,10 @@ use crate::{
     inspect::{Damage, Lost, TailReport},
     patient::Patient,
     plan::{Plan, Stop, read_header},
-    recovery::{Tail, TailFacts, judge_tail},
+    recovery::{CUT, Tail, TailFacts, judge_tail},
     remainder::look,
     resync::Finder,
+    scan::CLEAN,
     segment,
 };
 
@@ -168,7 +169,8 @@ impl<S: Storage, V: Visit> Tour<'_, S, V> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Halt::Moved),
             Err(error) => return Err(unreadable(error).into()),
         };
-        let base = stop.base().or(self.lsn).unwrap_or(Lsn::FIRST);
+        // Numbers that were met are not believed a second time.
+        let base = stop.base().max(self.lsn).unwrap_or(Lsn::FIRST);
         let mut cursor = Cursor::new(header.incarnation, base);
         let mut finder = Finder::new(header.seed(), stop.limit());
         let (mut proven, mut is_closed, mut tail) = (header.born_end, false, None);
@@ -182,11 +184,15 @@ impl<S: Storage, V: Visit> Tour<'_, S, V> {
                 // Nothing was written behind where the log was closed.
                 Step::Bad(Fault::Broken(_)) if is_closed && stop.seal.is_none() => break,
                 Step::Bad(fault) => {
+                    let mut facts = TailFacts { fault: Some(fault), ..CLEAN };
                     if stop.seal.is_none() {
                         let remainder = look(&file, header, &mut finder, at, cursor.chain);
                         let remainder = remainder.map_err(unreadable)?;
-                        let is_born = at < header.born_end;
-                        let judged = judge_tail(TailFacts { fault: Some(fault), is_born, remainder });
+                        // One that was not begun is no stop.
+                        let is_born = at < header.born_end.max(segment::HEADER_BYTES + 1);
+                        let is_cut = stop.may_be_cut();
+                        facts = TailFacts { fault: Some(fault), is_born, is_cut, remainder };
+                        let judged = judge_tail(facts);
                         // A file that became another segment meanwhile ends where this one's frames are written over.
                         if matches!(judged, Tail::Clean | Tail::Torn) && !self.is_current(stop)? {
                             return Err(Halt::Moved);
@@ -211,9 +217,9 @@ impl<S: Storage, V: Visit> Tour<'_, S, V> {
                     if !self.is_current(stop)? {
                         return Err(Halt::Moved);
                     }
-                    self.open(stop, at, describe(fault, &file), 0)?;
+                    self.open(stop, at, describe(stop, facts.what(), &file), 0)?;
                     let next = resync(&file, &mut cursor, &mut finder, stop).map_err(unreadable)?;
-                    let to = next.as_ref().map_or(stop.limit(), |(place, _)| *place);
+                    let to = next.as_ref().map_or(end_of(stop, header), |(place, _)| *place);
                     if let Some(hole) = &mut self.hole {
                         hole.bytes = to.saturating_sub(hole.offset);
                     }
@@ -228,11 +234,19 @@ impl<S: Storage, V: Visit> Tour<'_, S, V> {
             is_closed = frame.flags & frame::CLOSED != 0;
             self.visit.frame(&Sound { stop, offset: at, frame: &frame, cursor: &cursor })?;
         }
+        if tail.is_none() && !is_closed && stop.may_be_cut() {
+            if !self.is_current(stop)? {
+                return Err(Halt::Moved);
+            }
+            let bytes = end_of(stop, header).saturating_sub(cursor.offset);
+            self.open(stop, cursor.offset, describe(stop, CUT, &file), bytes)?;
+            tail = Some(TailReport::Damaged);
+        }
         if stop.is_last && tail.is_none() {
             tail = Some(if is_closed { TailReport::Closed } else { TailReport::Open });
         }
         if let (Some(seal), None) = (stop.seal, &self.hole)
-            && (cursor.offset, cursor.chain) != (seal.end, seal.chain)
+            && ((cursor.offset, cursor.chain) != (seal.end, seal.chain) || cursor.lsn > seal.end_lsn)
         {
             let what = "the segment does not end as its successor says".to_owned();
             self.open(stop, cursor.offset, what, seal.end.saturating_sub(cursor.offset))?;
@@ -311,10 +325,17 @@ fn resync<F: File>(
     Ok(None)
 }
 
-fn describe<F: File>(fault: Fault, file: &Patient<F>) -> String {
+/// Where what may be lost of a segment ends.
+fn end_of(stop: &Stop, header: &segment::Header) -> u64 {
+    if stop.may_be_cut() { header.length.max(stop.limit()) } else { stop.limit() }
+}
+
+fn describe<F: File>(stop: &Stop, what: &str, file: &Patient<F>) -> String {
+    let is_unknown = what == CUT && stop.is_vouched_for();
+    let what = if is_unknown { "without its header nobody can say that nothing follows" } else { what };
     match file.unreadable_bytes() {
-        0 => fault.what().to_owned(),
-        _ => format!("{} (the disk cannot read all of this segment)", fault.what()),
+        0 => what.to_owned(),
+        _ => format!("{what} (the disk cannot read all of this segment)"),
     }
 }
 

@@ -70,6 +70,70 @@ fn both_kinds_mix_and_the_setting_may_change() {
 }
 
 #[test]
+fn opening_again_and_again_keeps_what_is_far_larger_than_it_is_stored() {
+    // Closed, killed, and cut off from its power; records of their own, and many of a few lines; whole and partial proofs.
+    for segment_bytes in [8 << 10, 64 << 10, 4 << 20] {
+        let settings = || Settings {
+            segment_bytes,
+            record_bytes_max: 4 << 20,
+            compression: Compression::lz4(),
+            ..small()
+        };
+        let mut disk = MemStorage::new();
+        let mut expected = Vec::new();
+        for life in 0..9 {
+            let log = open_with(&disk, settings()).unwrap();
+            assert_eq!(read_all(&log).unwrap(), expected, "segments of {segment_bytes}, life {life}");
+            let text = b"the same words again and again ".repeat([10_000, 3_000, 300][life % 3]);
+            expected.push((append(&log, &text).unwrap().number(), text));
+            let several = lines(0..200);
+            let last = batch(&log, &several).unwrap().number();
+            expected.extend((last - 199..).zip(several));
+            disk = match life % 4 {
+                0 => {
+                    log.close().unwrap();
+                    disk.process_killed()
+                }
+                1 => disk.power_cut(Cut::LoseUnsynced),
+                _ => disk.process_killed(),
+            };
+            assert!(standpipe_wal::verify(&disk).unwrap().is_sound());
+        }
+        let frames: u64 = inspect(&disk).unwrap().segments.iter().map(|segment| segment.frames).sum();
+        let totals = inspect(&disk).unwrap().totals();
+        assert!(
+            totals.stored_bytes * 3 < totals.raw_bytes,
+            "{totals:?}, {frames} frames: what is copied stays small"
+        );
+    }
+}
+
+#[test]
+fn a_frame_longer_than_any_segment_may_hold_is_believed_in_its_own() {
+    // 64 MiB are read from wherever they are said to lie; more only from a segment as long as that.
+    let disk = MemStorage::new();
+    let settings = || Settings {
+        segment_bytes: 1 << 20,
+        record_bytes_max: 128 << 20,
+        size_bytes_max: 1 << 30,
+        compression: Compression::lz4(),
+        ..small()
+    };
+    let log = open_with(&disk, settings()).unwrap();
+    let large = vec![7; 65 << 20];
+    append(&log, b"first").unwrap();
+    append(&log, &large).unwrap();
+    log.close().unwrap();
+    drop(log);
+    for life in 0..3 {
+        let log = open_with(&disk, Settings { record_bytes_max: 64 << 10, ..settings() }).unwrap();
+        assert!(read_all(&log).unwrap()[1].1 == large, "life {life}");
+        log.close().unwrap();
+    }
+    assert!(inspect(&disk).unwrap().totals().stored_bytes < 1 << 20);
+}
+
+#[test]
 fn no_number_is_given_again_after_a_relaxed_log_lost_a_frame_of_very_many() {
     let disk = MemStorage::new();
     let settings = || Settings {

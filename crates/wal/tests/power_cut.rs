@@ -124,6 +124,37 @@ fn l7_every_cut_point_opens_and_keeps_every_promise() {
     assert!(points > 600 && images >= 10_000 && recoveries > 5000, "{points} {images} {recoveries}");
 }
 
+/// With a thread that makes segments meanwhile: one that is ready names one that is there, whenever the power goes.
+#[test]
+fn every_cut_point_opens_where_segments_are_made_ahead() {
+    let one = |number: u64, len: usize| vec![vec![payload(number, len)]];
+    let mut world = World::new(|disk| disk, 16 << 10, 24).ahead();
+    for life in 0..6 {
+        world.open();
+        for number in 0..9 {
+            world.append(&one(life * 100 + number, 2500));
+        }
+        world.truncate(Lsn::new(world.log().end().number() - 4));
+        world.append(&one(life * 100 + 20, 6000));
+        world.append(&one(life * 100 + 21, 30_000));
+        match life % 3 {
+            0 => world.close(),
+            1 => world.kill(),
+            _ => {
+                world.disk.fail_nth(CallKind::SyncData, 1, Fault::EIO);
+                world.append(&one(life * 100 + 30, 900));
+                world.disk.clear_faults();
+                world.kill();
+            }
+        }
+    }
+    world.open();
+    let tally = world.finish();
+    println!("cut points {}, images {}, recoveries {}", tally.points, tally.images.len(), tally.recoveries);
+    assert_eq!(tally.wrong, Vec::<String>::new());
+    assert!(tally.images.len() > 1000 && tally.recoveries > 100);
+}
+
 #[test]
 fn the_sweep_finds_planted_mistakes() {
     type Plant = fn(MemStorage) -> Planted<MemStorage>;

@@ -255,6 +255,25 @@ fn another_identity_is_drawn_when_asked_for() {
 }
 
 #[test]
+fn a_copy_that_is_smaller_than_its_original_opens_for_ever() {
+    // Repairing compresses, and whoever opens the copy may not.
+    let disk = MemStorage::new();
+    let settings = Settings { segment_bytes: 1 << 20, record_bytes_max: 1 << 20, ..small() };
+    let log = common::open_with(&disk, settings).unwrap();
+    let text = b"level=info msg=\"one row applied\" ".repeat(3000);
+    let records: Vec<_> = (0..30).map(|_| (append(&log, &text).unwrap().number(), text.clone())).collect();
+    log.close().unwrap();
+    drop(log);
+    let (to, repaired) = mend(&disk);
+    assert!(repaired.unwrap().is_lossless());
+    for life in 0..3 {
+        let log = open(&to).unwrap();
+        assert!(read_all(&log).unwrap() == records, "life {life}");
+        log.close().unwrap();
+    }
+}
+
+#[test]
 fn what_cannot_be_repaired_is_refused() {
     let (_, repaired) = mend(&MemStorage::new());
     assert!(matches!(repaired, Err(LogError::Invalid(what)) if what.contains("holds no log")));

@@ -26,8 +26,8 @@ pub(crate) use args::{EXAMPLES, WalArgs};
 /// `standpipe wal inspect|verify|dump|repair|bench`
 pub(crate) fn run(args: &WalArgs) -> Result<Exit, Failure> {
     match &args.command {
-        WalCommand::Inspect(args) => inspect::run(args),
-        WalCommand::Verify(args) => verify::run(args),
+        WalCommand::Inspect(args) => inspect::run(args).and_then(crate::told),
+        WalCommand::Verify(args) => verify::run(args).and_then(crate::told),
         WalCommand::Dump(args) => dump::run(args),
         WalCommand::Repair(args) => repair::run(args),
         WalCommand::Bench(args) => bench::run(args),

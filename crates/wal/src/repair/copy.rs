@@ -11,6 +11,7 @@ use crate::{
     record::Item,
     recovery::skipped_numbers,
     scan::apply_pin,
+    segment,
     ticket::WalTicket,
     tour::{Halt, Left, Sound, Visit},
     wal::Wal,
@@ -35,10 +36,12 @@ pub(super) struct Copy<'a, T: Storage> {
     end: Lsn,
     /// What lies behind the last place whose number is known and may have held records, in bytes.
     lost_bytes: u64,
+    /// Records behind the last frame may have been told.
+    tells_early: bool,
     sequence: Option<u64>,
     /// How many bytes of records one byte of the original can hold.
     expansion: u64,
-    /// The length that a segment of which nothing is known may have had, in bytes.
+    /// The length of the longest segment of which anything is known, in bytes.
     reserved_bytes: u64,
 }
 
@@ -60,6 +63,7 @@ impl<'a, T: Storage> Copy<'a, T> {
             damage: Vec::new(),
             tail: TailReport::default(),
             lost_bytes: 0,
+            tells_early: false,
             sequence: None,
             expansion,
             reserved_bytes: plan.stops.iter().filter_map(|stop| Some(stop.header?.length)).max().unwrap_or(0),
@@ -112,6 +116,17 @@ impl<'a, T: Storage> Copy<'a, T> {
         self.wait_for(ticket, bytes.len())
     }
 
+    /// The length that a segment had at most, in bytes.
+    fn length_of(&self, stop: &Stop) -> u64 {
+        match (&stop.written, &stop.header) {
+            (Ok(header), Some(_)) => header.length,
+            // As long as another one that is known: likely it is whole.
+            _ if stop.file_bytes > 0 && stop.file_bytes >= self.reserved_bytes => stop.file_bytes,
+            // Missing or cut off, and nothing says how long it was.
+            _ => segment::LENGTH_MAX,
+        }
+    }
+
     /// Sets one pin; an empty value removes it.
     fn pin(&mut self, key: &[u8], value: &[u8]) -> Result<(), LogError> {
         let ticket = match self.log.pin(key, value) {
@@ -162,10 +177,10 @@ impl<'a, T: Storage> Copy<'a, T> {
 impl<T: Storage> Visit for Copy<'_, T> {
     fn enter(&mut self, stop: &Stop) -> Result<(), Halt> {
         let missing = self.sequence.map_or(0, |before| (stop.sequence - before).saturating_sub(1));
-        // A file that was cut off says nothing of what was in it.
-        let unknown = missing + u64::from(stop.header.is_none());
-        let each = self.reserved_bytes.max(stop.file_bytes);
-        self.lost_bytes = self.lost_bytes.saturating_add(unknown.saturating_mul(each));
+        self.lost_bytes = self.lost_bytes.saturating_add(missing.saturating_mul(segment::LENGTH_MAX));
+        if stop.header.is_none() {
+            self.lost_bytes = self.lost_bytes.saturating_add(self.length_of(stop));
+        }
         self.sequence = Some(stop.sequence);
         Ok(())
     }
@@ -193,6 +208,7 @@ impl<T: Storage> Visit for Copy<'_, T> {
             }
         }
         self.lost_bytes = 0;
+        self.tells_early = sound.frame.flags & frame::TELLS_EARLY != 0;
         self.end = self.end.max(sound.cursor.lsn);
         self.meter.frame(sound)
     }
@@ -212,8 +228,11 @@ impl<T: Storage> Visit for Copy<'_, T> {
         }
         if let Some(tail) = left.tail {
             self.tail = tail;
-            let length = stop.header.map_or(0, |header| header.length);
-            let is_relaxed = stop.header.is_some_and(|header| header.relaxed);
+            let length = self.length_of(stop);
+            if tail == TailReport::Damaged {
+                self.lost_bytes = self.lost_bytes.max(length.saturating_sub(left.offset));
+            }
+            let is_relaxed = self.tells_early || stop.header.is_some_and(|header| header.relaxed);
             if is_relaxed && tail != TailReport::Closed {
                 // Opening the original would leave these numbers out too: records with them may have been read and lost.
                 self.lost_bytes = self.lost_bytes.max(length.saturating_sub(left.offset));

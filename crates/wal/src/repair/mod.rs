@@ -144,14 +144,11 @@ fn original<S: Storage>(from: &S, plan: &Plan) -> Result<LogId, LogError> {
     }
     match plan.stops.first() {
         None => Err(LogError::Invalid(format!("{} holds no log: no segment is in it", from.describe()))),
-        Some(stop) => Err(LogError::Corrupt {
-            segment: stop.name.clone(),
-            offset: 0,
-            lsn: Lsn::FIRST,
-            what: "no segment has a sound header, so nothing can be saved".to_owned(),
-        }),
+        Some(_) => Err(nothing(plan, NO_HEADER)),
     }
 }
+
+const NO_HEADER: &str = "no segment has a sound header, so nothing can be saved";
 
 /// How the new log begins.
 struct First {
@@ -164,13 +161,7 @@ struct First {
 /// it are known to be gone.
 fn first_segment<S: Storage>(from: &S, plan: &Plan) -> Result<First, LogError> {
     let Some((stop, header)) = plan.stops.iter().find_map(|stop| Some((stop, stop.header?))) else {
-        let stop = plan.stops.first();
-        return Err(LogError::Corrupt {
-            segment: stop.map_or_else(String::new, |stop| stop.name.clone()),
-            offset: 0,
-            lsn: Lsn::FIRST,
-            what: "no segment has a sound header, so nothing can be saved".to_owned(),
-        });
+        return Err(nothing(plan, NO_HEADER));
     };
     let sequence = stop.sequence;
     // Without a header that there was something before follows from the number.
@@ -187,20 +178,31 @@ fn first_segment<S: Storage>(from: &S, plan: &Plan) -> Result<First, LogError> {
     Ok(First { sequence, predecessor, birth: Birth { base, link: predecessor.map(|_| gone) } })
 }
 
-/// The number that the first sound frame begins with.
+/// The number that the first sound frame begins with. Without one nothing says which numbers were given: a copy would give
+/// them again.
 fn first_base<S: Storage>(from: &S, plan: &Plan) -> Result<Lsn, LogError> {
-    struct Earliest(Lsn);
+    struct Earliest(Option<Lsn>);
     impl Visit for Earliest {
         fn frame(&mut self, sound: &Sound<'_>) -> Result<(), Halt> {
-            self.0 = sound.frame.base;
+            self.0 = Some(sound.frame.base);
             Err(Halt::Enough)
         }
     }
-    let mut earliest = Earliest(Lsn::FIRST);
-    match tour(from, plan, &mut earliest) {
-        Err(Halt::Failed(error)) => Err(error),
-        _ => Ok(earliest.0),
+    let mut earliest = Earliest(None);
+    match (tour(from, plan, &mut earliest), earliest.0) {
+        (Err(Halt::Failed(error)), _) => Err(error),
+        (_, Some(base)) => Ok(base),
+        (_, None) => Err(nothing(
+            plan,
+            "no frame is sound, so nothing can be saved: not even which numbers were given",
+        )),
     }
+}
+
+/// What is said of a log of which nothing is left.
+fn nothing(plan: &Plan, what: &str) -> LogError {
+    let segment = plan.stops.first().map_or_else(String::new, |stop| stop.name.clone());
+    LogError::Corrupt { segment, offset: 0, lsn: Lsn::FIRST, what: what.to_owned() }
 }
 
 fn settings_like(plan: &Plan, entropy: Entropy) -> Settings {

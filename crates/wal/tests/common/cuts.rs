@@ -72,13 +72,21 @@ impl<S: Storage> World<S> {
         world
     }
 
+    /// Segments are made ahead of their time, by a thread of the log.
+    pub fn ahead(mut self) -> Self {
+        self.settings.segment_ahead = true;
+        self
+    }
+
     fn watch(&mut self) {
         let (disk, truth, tally) = (self.disk.clone(), self.truth.clone(), self.tally.clone());
         let (gate, most) = (self.gate.clone(), self.most);
         self.disk.on_call(move |call| {
             if call.kind.changes_disk() {
-                let truth = truth.lock().unwrap().clone();
+                // In this order: while somebody looks, nobody else comes as far as to change the disk by more than one call,
+                // of which the truth knows.
                 let mut tally = tally.lock().unwrap();
+                let truth = truth.lock().unwrap().clone();
                 tally.overlapping += usize::from(call.kind == CallKind::WriteAt && gate.is_held());
                 survey(&disk, &truth, &mut tally, most, &format!("before call {call:?}"));
             }

@@ -79,12 +79,15 @@ pub fn segments(disk: &MemStorage) -> Vec<String> {
     disk.names().into_iter().filter(|name| name.ends_with(".wal")).collect()
 }
 
-/// Puts a file in the place of whatever has its name.
+/// Puts a file in the place of whatever has its name. It is as long as what is reserved at once, for a log takes shorter ones for
+/// cut off.
 fn put(disk: &MemStorage, name: &str, bytes: &[u8]) {
     if !disk.shorten(name, 0) {
         let _ = standpipe_log::Storage::create(disk, name);
     }
-    disk.damage(name, 0, bytes);
+    let mut bytes = bytes.to_vec();
+    bytes.resize(bytes.len().next_multiple_of(16 << 10), 0);
+    disk.damage(name, 0, &bytes);
 }
 
 /// A valid log whose last segment's file has these bytes.
