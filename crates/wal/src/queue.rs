@@ -109,6 +109,8 @@ impl Space {
         if waiting_bytes <= self.active_free {
             return true;
         }
+        // The largest may be written already.
+        let frame_bytes_max = frame_bytes_max.min(waiting_bytes);
         let overhead = segment::HEADER_BYTES + frame::span(record::link_bytes() + pinned_bytes) + PAGE_BYTES;
         let (next, usual) =
             (self.next_bytes.saturating_sub(overhead), self.segment_bytes.saturating_sub(overhead));

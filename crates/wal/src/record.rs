@@ -197,7 +197,6 @@ mod tests {
         assert_eq!((&payload[key], &payload[value]), (b"key".as_slice(), b"value".as_slice()));
         assert_eq!(walk.next(&payload), Some(Ok(Item::Advance)));
         assert!(matches!(walk.next(&payload), Some(Ok(Item::Data { lsn, .. })) if lsn == Lsn::new(50)));
-        assert_eq!(walk.next(&payload), Some(Ok(Item::Link(link))));
         assert_eq!(Walk::new(5, Lsn::new(7)).finish(&payload), Ok(Lsn::new(51)));
         assert_eq!((walk.next(&payload), walk.lsn), (None, Lsn::new(51)));
     }

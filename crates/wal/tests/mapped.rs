@@ -167,7 +167,7 @@ fn cut_under(path: &Path, how: fn(Replay<'_, Dir>) -> Replay<'_, Dir>) -> (Recor
 #[test]
 fn l13_a_file_cut_short_under_a_mapping_is_reported() {
     let place = tempfile::tempdir().unwrap();
-    fill(place.path(), 6, 20 << 20, || settings(16 << 20, Compression::None));
+    fill(place.path(), 6, 48 << 20, || settings(16 << 20, Compression::None));
     let (expected, said) = cut_under(place.path(), read);
     let (found, told) = cut_under(place.path(), mapped);
     assert_eq!(told, said);
@@ -206,7 +206,7 @@ mod planted {
     #[test]
     fn l13_an_unasked_mapping_is_found() {
         let place = tempfile::tempdir().unwrap();
-        super::fill(place.path(), 6, 20 << 20, || {
+        super::fill(place.path(), 6, 48 << 20, || {
             super::settings(16 << 20, standpipe_wal::Compression::None)
         });
         let mut child = Command::new(env::current_exe().unwrap());
