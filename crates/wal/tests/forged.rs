@@ -290,6 +290,6 @@ fn l14_a_small_file_that_decompresses_to_much_costs_no_memory() {
     alloc::forget();
     let repaired = refused(&disk, "longer than its segment");
     assert_eq!(repaired.records, 1);
-    // The other tests of this file take less.
-    assert!(alloc::largest() < 64 << 20, "{} bytes at once", alloc::largest());
+    // The other tests of this file take up to 64 MiB, for a segment in memory.
+    assert!(alloc::largest() < 128 << 20, "{} bytes at once", alloc::largest());
 }
