@@ -21,7 +21,8 @@ use crate::{
 /// What the callers, the log's threads and the readers of one log have in common.
 ///
 /// Locks, in the order in which one is taken while another is held: pen, queue. No lock but the pen is held while
-/// something is written or synced, and nobody waits for the pen but the log's thread and whoever asks for a sync.
+/// something is written or synced. In a log that syncs nobody waits for the pen but the log's thread and whoever asks for a
+/// sync; in one that does not, whoever waits for a record does.
 #[derive(Debug)]
 pub(crate) struct Shared<S: Storage> {
     pub(crate) storage: S,

@@ -88,8 +88,31 @@ pub(crate) fn in_tasks(context: &Context, tasks: u64) -> Outcome<Sample> {
     Ok(tally.sample(UNIT))
 }
 
-/// Eight tasks that append to a log with segments of this size, which lets go of what is old.
-pub(crate) fn rotating(context: &Context, segment_bytes: u64) -> Outcome<Sample> {
+/// Tasks that append to a log with segments of this size, which lets go of what is old.
+pub(crate) fn truncated(context: &Context, tasks: u64, segment_bytes: u64) -> Outcome<Sample> {
+    while_truncating(context, segment_bytes, |engine| Ok(tasks_append(context, engine, tasks)?.0))
+}
+
+/// One thread that appends batches to a log that lets go of what is old.
+pub(crate) fn truncated_batches(context: &Context, records: usize) -> Outcome<Sample> {
+    while_truncating(context, 16 << 20, |engine| {
+        let (mut source, mut writer) = (Records::of(0), engine.writer(0)?);
+        let mut batch: Vec<Record> = Vec::with_capacity(records);
+        let append = || {
+            batch.clear();
+            batch.extend((0..records).map(|_| *source.next()));
+            writer.append_batch(&batch)?;
+            Ok(records as u64)
+        };
+        closed_loop::on_threads(context, Clock::Each, vec![append])
+    })
+}
+
+fn while_truncating(
+    context: &Context,
+    segment_bytes: u64,
+    append: impl FnOnce(&Arc<Standpipe>) -> Outcome<Tally>,
+) -> Outcome<Sample> {
     let dir = context.dir("log")?;
     let log = Wal::open(&dir, Settings { segment_bytes, size_bytes_max: 16 << 30, ..Settings::default() })?;
     let engine = Arc::new(Standpipe { log });
@@ -99,14 +122,14 @@ pub(crate) fn rotating(context: &Context, segment_bytes: u64) -> Outcome<Sample>
         let truncating = scope.spawn(|| -> Outcome<()> {
             while !is_over.load(Ordering::Relaxed) {
                 engine.log.truncate_before(engine.log.durable_end())?;
-                thread::sleep(Duration::from_millis(20));
+                thread::sleep(Duration::from_millis(5));
             }
             Ok(())
         });
-        let tally = tasks_append(context, &engine, 8);
+        let tally = append(&engine);
         is_over.store(true, Ordering::Relaxed);
         truncating.join().map_err(|_| "truncating panicked")??;
-        Ok(tally?.0.sample(UNIT))
+        Ok(tally?.sample(UNIT))
     })
 }
 

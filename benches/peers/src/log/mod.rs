@@ -61,9 +61,11 @@ fn rotation() -> Comparison {
     );
     comparison
         .with("standpipe-rotating", "segments of 256 KiB: a new one every 64 groups", |context| {
-            append::rotating(context, 256 << 10)
+            append::truncated(context, 8, 256 << 10)
         })
-        .with("standpipe-one-segment", "one segment of 64 MiB", |context| append::rotating(context, 64 << 20))
+        .with("standpipe-one-segment", "one segment of 64 MiB", |context| {
+            append::truncated(context, 8, 64 << 20)
+        })
 }
 
 fn durable(threads: u64) -> Comparison {
@@ -83,6 +85,11 @@ fn durable(threads: u64) -> Comparison {
             move |context| append::in_tasks(context, threads),
         )
         .with(
+            "standpipe-async-recycling",
+            "the same, and the log is truncated as it grows, so that its files are used again",
+            move |context| append::truncated(context, threads, 4 << 20),
+        )
+        .with(
             "limit-pwrite",
             "the records of one sync in one aligned pwrite into a file already written once, fdatasync; one thread",
             move |context| overwrite(context, bytes, threads, true, Clock::Each, UNIT),
@@ -98,6 +105,11 @@ fn batch(records: usize) -> Comparison {
         comparison =
             comparison.with(name, how, move |context| which.append(context, Promise::Durable, 1, records));
     }
+    let comparison = comparison.with(
+        "standpipe-recycling",
+        "the log is truncated as it grows, so that its files, and their place in the page cache, are used again",
+        move |context| append::truncated_batches(context, records),
+    );
     comparison.with(
         "limit-pwrite",
         "the batch in one aligned pwrite into a file already written once, fdatasync",

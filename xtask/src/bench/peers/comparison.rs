@@ -74,7 +74,7 @@ impl<'a> Comparison<'a> {
 
     /// For a terminal, a page or a file.
     pub(crate) fn table(&self) -> Table {
-        let percentiles: Vec<&str> = ["p50", "p95", "p99"]
+        let percentiles: Vec<&str> = ["p50", "p95", "p99", "p99.9"]
             .into_iter()
             .filter(|name| self.contenders.iter().any(|one| one.measured.series(name).is_some()))
             .collect();
