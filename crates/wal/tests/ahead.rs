@@ -122,7 +122,7 @@ fn a_log_that_does_not_sync_has_little_left_to_sync_when_its_segment_ends() {
     while !disk.trace().iter().any(named) {
         append(&log, &bytes).unwrap();
         assert!(Instant::now() < deadline, "nothing is written out: {:?}", disk.names());
-        if log.end().number() % 64 == 0 {
+        if log.end().number().is_multiple_of(64) {
             log.truncate_before(log.end()).unwrap();
         }
     }
