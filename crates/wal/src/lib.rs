@@ -47,6 +47,7 @@ mod segment;
 mod service;
 mod settings;
 mod shared;
+mod space;
 mod supply;
 mod ticket;
 mod tour;

@@ -16,6 +16,7 @@ use crate::{
     scan::apply_pin,
     segment::PAGE_BYTES,
     shared::Shared,
+    space::Load,
 };
 
 mod next;
@@ -233,9 +234,9 @@ impl<F: File> Pen<F> {
         let mut queue = lock(&shared.queue);
         queue.space.active_free = self.free();
         for pending in self.written.drain(..) {
-            queue.waiting_bytes = queue.waiting_bytes.saturating_sub(pending.cost);
             queue.reuse(pending);
         }
+        queue.waiting = Load::of(self.batch.iter().chain(&queue.pending));
         drop(queue);
         self.order(shared);
         Ok(())

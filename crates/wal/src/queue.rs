@@ -11,8 +11,9 @@ use crate::{
     group::{Group, Lead},
     meter::Since,
     record::{self, Kind},
-    segment::{self, PAGE_BYTES},
+    segment::PAGE_BYTES,
     settings::Durability,
+    space::{Load, Space},
 };
 
 /// The most that all pins together may take, in bytes: every segment begins with them.
@@ -32,7 +33,7 @@ pub(crate) struct Pending {
     /// The first record of the caller's.
     pub(crate) first: Option<Lsn>,
     pub(crate) pin_bytes: usize,
-    /// What was counted for it in [`Queue::waiting_bytes`].
+    /// What was counted for it in [`Queue::waiting`].
     pub(crate) cost: u64,
     /// What its tickets wait for.
     pub(crate) needs: Needs,
@@ -89,48 +90,6 @@ pub(crate) enum Rest {
     Asleep,
 }
 
-/// How much the log may still take on disk, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Space {
-    /// What all segments take.
-    pub(crate) taken: u64,
-    /// What is free in the last one.
-    pub(crate) active_free: u64,
-    /// The length of the one that is ready.
-    pub(crate) next_bytes: u64,
-    pub(crate) cap: u64,
-    pub(crate) segment_bytes: u64,
-}
-
-impl Space {
-    /// Whether all that waits finds room, however its frames fall: what was let in is not refused later. `frame_bytes_max`
-    /// is the most that one of them takes.
-    fn holds(&self, waiting_bytes: u64, frame_bytes_max: u64, pinned_bytes: usize) -> bool {
-        if waiting_bytes <= self.active_free {
-            return true;
-        }
-        // The largest may be written already.
-        let frame_bytes_max = frame_bytes_max.min(waiting_bytes);
-        let overhead = segment::HEADER_BYTES + frame::span(record::link_bytes() + pinned_bytes) + PAGE_BYTES;
-        let (next, usual) =
-            (self.next_bytes.saturating_sub(overhead), self.segment_bytes.saturating_sub(overhead));
-        let left = self.cap.saturating_sub(self.taken);
-        if frame_bytes_max > usual {
-            // It gets a segment of its own size; what comes before it may leave as much unused.
-            let others = waiting_bytes - frame_bytes_max;
-            let lost = if others > 0 { waiting_bytes } else { 0 };
-            return segment::round_up(waiting_bytes + overhead) + lost <= left;
-        }
-        let segments = left / self.segment_bytes;
-        if waiting_bytes <= next || (segments > 0 && waiting_bytes <= usual) {
-            return true;
-        }
-        // Where a segment ends, as much is left over at most as the first frame of the next one takes.
-        let ends = (segments + u64::from(next > 0)).saturating_sub(1);
-        waiting_bytes + ends * frame_bytes_max <= next + segments * usual
-    }
-}
-
 /// What was appended and not yet written. Everything here happens under one short lock, so that the order of numbers
 /// is the order of bytes.
 #[derive(Debug)]
@@ -138,10 +97,8 @@ pub(crate) struct Queue {
     pub(crate) pending: VecDeque<Pending>,
     pub(crate) standing: Standing,
     pub(crate) space: Space,
-    /// What is queued or being written, in bytes.
-    pub(crate) waiting_bytes: u64,
-    /// The most that one frame of it takes.
-    frame_bytes_max: u64,
+    /// What is queued or being written.
+    pub(crate) waiting: Load,
     /// The durable pins and those on their way.
     pub(crate) pinned_bytes: usize,
     /// Someone waits who cannot write for himself.
@@ -173,8 +130,7 @@ impl Queue {
             pending: VecDeque::new(),
             standing: Standing::Open,
             space,
-            waiting_bytes: 0,
-            frame_bytes_max: 0,
+            waiting: Load::default(),
             pinned_bytes,
             is_demanded: false,
             rest: Rest::Awake,
@@ -203,7 +159,7 @@ impl Queue {
     ) -> Result<(Arc<Group>, Lsn), LogError> {
         let count = records.len() as u64;
         let (first, end) = (self.next, self.after(count)?);
-        let pending = self.room(laid, durability)?;
+        let pending = self.room(laid, durability, self.pinned_bytes)?;
         for parts in records {
             record::lay(&mut pending.bytes, Kind::Data, parts);
         }
@@ -222,7 +178,7 @@ impl Queue {
             let what = format!("pins may take {PINNED_BYTES_MAX} bytes together, {held} are taken");
             return Err(LogError::Full { what });
         }
-        let pending = self.room(laid, self.own)?;
+        let pending = self.room(laid, self.own, self.pinned_bytes + laid)?;
         record::lay_pin(&mut pending.bytes, key, value);
         pending.records += 1;
         pending.pin_bytes += laid;
@@ -237,7 +193,7 @@ impl Queue {
         if to <= self.next {
             return Ok(None);
         }
-        let pending = self.room(record::HEADER_BYTES + 8, self.own)?;
+        let pending = self.room(record::HEADER_BYTES + 8, self.own, self.pinned_bytes)?;
         record::lay(&mut pending.bytes, Kind::Advance, &[&to.number().to_le_bytes()]);
         pending.records += 1;
         pending.end = to;
@@ -267,25 +223,28 @@ impl Queue {
         self.next.checked_add(count).ok_or_else(full)
     }
 
-    /// The frame that takes `laid` more bytes: the last one, or a new one.
-    fn room(&mut self, laid: usize, durability: Durability) -> Result<&mut Pending, LogError> {
+    /// The frame that takes `laid` more bytes: the last one, or a new one. `pinned_bytes` are all pins with it.
+    fn room(
+        &mut self,
+        laid: usize,
+        durability: Durability,
+        pinned_bytes: usize,
+    ) -> Result<&mut Pending, LogError> {
         self.check()?;
         let own = self.own;
         let soft = self.frame_bytes_soft;
         let joins = self.pending.back().is_some_and(|last| last.bytes.len() + laid <= soft);
         let more = laid as u64 + if joins { 0 } else { frame::HEADER_BYTES as u64 + PAGE_BYTES };
-        if self.waiting_bytes == 0 {
-            self.frame_bytes_max = 0;
-        }
-        let frame_bytes = if joins { self.pending.back().map_or(0, |last| last.cost) + more } else { more };
-        let frame_bytes_max = self.frame_bytes_max.max(frame_bytes);
-        if !self.space.holds(self.waiting_bytes + more, frame_bytes_max, self.pinned_bytes) {
-            let (taken, cap, waiting) = (self.space.taken, self.space.cap, self.waiting_bytes);
+        let load = match self.pending.back().filter(|_| joins) {
+            Some(last) => self.waiting.with_more(more, last.cost + more),
+            None => self.waiting.with_frame(more),
+        };
+        if !self.space.holds(load, pinned_bytes) {
+            let (taken, cap, waiting) = (self.space.taken, self.space.cap, self.waiting.bytes);
             let what = format!("its files take {taken} of at most {cap} bytes, {waiting} wait to be written");
             return Err(LogError::Full { what });
         }
-        self.waiting_bytes += more;
-        self.frame_bytes_max = frame_bytes_max;
+        self.waiting = load;
         if !joins {
             let fresh = self.blank();
             self.pending.push_back(fresh);

@@ -191,7 +191,7 @@ impl<F: File> Supply<F> {
                     drop(state);
                     let mut queue = lock(&shared.queue);
                     queue.space.taken -= small.header.length;
-                    queue.space.next_bytes = 0;
+                    queue.space.ready = 0;
                     drop(queue);
                     return self.make(shared, order);
                 }
@@ -246,23 +246,36 @@ impl<F: File> Supply<F> {
             birth: None,
             ..after
         };
-        if is_new {
-            let taken = lock(&shared.queue).space.taken;
-            let cap = settings.size_bytes_max;
-            if taken + length > cap {
+        let cap = settings.size_bytes_max;
+        while is_new && lock(&shared.queue).space.taken + length > cap {
+            // What is kept is too short for this one.
+            let Some(short) = lock(&self.state).free.pop() else {
+                let taken = lock(&shared.queue).space.taken;
                 return Err(Stillborn::Full(format!(
                     "its files take {taken} of at most {cap} bytes, the next one needs {length}"
                 )));
-            }
+            };
+            let _ = shared.storage.remove(&short.name);
+            let mut queue = lock(&shared.queue);
+            queue.space.taken -= short.bytes;
+            queue.space.kept -= short.bytes;
         }
-        let draft = Draft::create(&shared.storage, header, &origin)?;
-        let ready = draft.publish(&shared.storage, &shared.names)?;
+        let made = Draft::create(&shared.storage, header, &origin)
+            .and_then(|draft| draft.publish(&shared.storage, &shared.names));
         let mut queue = lock(&shared.queue);
-        if is_new {
-            queue.space.taken += length;
+        let space = &mut queue.space;
+        // A file that was kept is a segment now, or gone.
+        let (taken, kept) = match (is_new, &made) {
+            (true, Ok(_)) => (space.taken + length, space.kept),
+            (true, Err(_)) => (space.taken, space.kept),
+            (false, Ok(_)) => (space.taken, space.kept - length),
+            (false, Err(_)) => (space.taken - length, space.kept - length),
+        };
+        (space.taken, space.kept) = (taken, kept);
+        if made.is_ok() {
+            space.ready = length;
         }
-        queue.space.next_bytes = length;
-        Ok(ready)
+        made
     }
 }
 

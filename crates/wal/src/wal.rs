@@ -18,7 +18,7 @@ use crate::{
     names::Names,
     open::{self, Recovery},
     pen::Pen,
-    queue::{Queue, Rest, Space, Standing},
+    queue::{Queue, Rest, Standing},
     reader::WalReader,
     record,
     retention::{Hold, HoldReport, Holds},
@@ -26,6 +26,7 @@ use crate::{
     service::Service,
     settings::{Durability, Settings},
     shared::Shared,
+    space::Space,
     supply::{Free, Supply},
     ticket::WalTicket,
 };
@@ -81,7 +82,8 @@ impl<S: Storage> Wal<S> {
             taken: opened.entries.iter().map(|entry| entry.length).sum::<u64>()
                 + opened.free.iter().map(|free| free.bytes).sum::<u64>(),
             active_free: if opened.is_sealed { 0 } else { active.free() },
-            next_bytes: 0,
+            ready: 0,
+            kept: opened.free.iter().map(|free| free.bytes).sum(),
             cap: settings.size_bytes_max,
             segment_bytes: settings.segment_bytes,
         };
@@ -209,7 +211,7 @@ impl<S: Storage> Wal<S> {
         // Whoever waits will see to it; the log's thread looks after the rest, at the latest when it is much.
         match queue.rest {
             Rest::Asleep => self.shared.work.notify_all(),
-            Rest::Dozing if queue.waiting_bytes > UNATTENDED_BYTES_MAX => self.shared.wake(&mut queue),
+            Rest::Dozing if queue.waiting.bytes > UNATTENDED_BYTES_MAX => self.shared.wake(&mut queue),
             _ => {}
         }
         Ok(out)
@@ -303,7 +305,10 @@ impl<S: Storage> Log for Wal<S> {
                 }
             })?;
             match free {
-                Some(name) => shared.supply.give(Free { name, bytes: entry.length }),
+                Some(name) => {
+                    lock(&shared.queue).space.kept += entry.length;
+                    shared.supply.give(Free { name, bytes: entry.length });
+                }
                 None => {
                     let mut queue = lock(&shared.queue);
                     queue.space.taken = queue.space.taken.saturating_sub(entry.length);

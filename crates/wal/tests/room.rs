@@ -54,6 +54,42 @@ fn what_is_accepted_under_the_size_cap_is_written() {
 }
 
 #[test]
+fn what_is_let_go_is_room_again() {
+    for segment_ahead in [false, true] {
+        for (segments, length) in [(2, 300), (2, 9_000), (3, 20_000), (4, 60_000)] {
+            let segment_bytes = 64 << 10;
+            let size_bytes_max = segment_bytes * segments;
+            let settings = Settings { segment_ahead, segment_bytes, size_bytes_max, ..small() };
+            let disk = MemStorage::new();
+            let log = open_with(&disk, settings).unwrap();
+            let what = format!("{segments} segments, records of {length}, ahead: {segment_ahead}");
+            for life in 0..5 {
+                let fill = || (0..1_000).find_map(|at| Some((at, append(&log, &payload(at, length)).err()?)));
+                let (written, full) = fill().unwrap();
+                assert!(matches!(full, LogError::Full { .. }), "{what}: {full}");
+                assert!(written > 0, "{what}: nothing fits after {life} truncations");
+                log.truncate_before(log.end()).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn pins_take_their_part_of_every_segment() {
+    for (pin, length) in [(50_000, 2_000), (55_000, 5_000), (30_000, 20_000)] {
+        let settings = Settings { segment_bytes: 64 << 10, size_bytes_max: 1 << 20, ..small() };
+        let log = open_with(&MemStorage::new(), settings).unwrap();
+        log.pin(b"large", &payload(1, pin)).unwrap().wait().unwrap();
+        let accepted: Vec<_> =
+            (0..).map_while(|at| log.append(Record::new(&[&payload(at, length)])).ok()).collect();
+        assert!(accepted.len() > 3, "{pin} {length}: {}", accepted.len());
+        for ticket in accepted {
+            ticket.wait().unwrap_or_else(|error| panic!("{pin} {length}: accepted, then: {error}"));
+        }
+    }
+}
+
+#[test]
 fn whoever_is_refused_is_refused_with_all_behind_it() {
     let disk = MemStorage::new();
     let log = open_with(&disk, small()).unwrap();

@@ -7,6 +7,7 @@ use crate::{
     lock::lock,
     segment,
     shared::Shared,
+    space::Load,
     supply::Order,
 };
 
@@ -69,7 +70,7 @@ impl<F: File> Pen<F> {
         self.active = next;
         {
             let mut queue = lock(&shared.queue);
-            (queue.space.active_free, queue.space.next_bytes) = (self.active.free(), 0);
+            (queue.space.active_free, queue.space.ready) = (self.active.free(), 0);
         }
         begun.map_err(Stillborn::Failed)?;
         self.is_sealed = false;
@@ -89,10 +90,10 @@ impl<F: File> Pen<F> {
             let mut queue = lock(&shared.queue);
             self.batch.append(&mut queue.pending);
             for pending in &self.batch {
-                queue.waiting_bytes = queue.waiting_bytes.saturating_sub(pending.cost);
                 queue.pinned_bytes = queue.pinned_bytes.saturating_sub(pending.pin_bytes);
                 self.active.lsn = pending.end;
             }
+            queue.waiting = Load::default();
             queue.refused = Some(full.clone());
         }
         if !self.is_hidden {
