@@ -91,14 +91,23 @@ impl Group {
             return;
         }
         self.wake(u32::MAX / 2);
+        let mut at = 0;
+        while let Some(waker) = self.due(stage, &mut at) {
+            // Someone else's code: that it panics is not the log's failure, and it may take locks under which others poll.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+    }
+
+    /// The next from `at` on of those who waited for this much. The list keeps its memory.
+    fn due(&self, stage: Stage, at: &mut usize) -> Option<Waker> {
         let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock so that the list keeps its memory: whoever is woken looks at the stage first and needs no lock.
-        for slot in wakers.iter_mut() {
+        while let Some(slot) = wakers.get_mut(*at) {
+            *at += 1;
             if let Some((_, waker)) = slot.take_if(|(needed, _)| *needed <= stage) {
-                // Someone else's code: that it panics is not the log's failure.
-                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                return Some(waker);
             }
         }
+        None
     }
 
     /// Tells everyone that it is not known whether the frame is durable.
@@ -154,22 +163,23 @@ impl Group {
         if let Some(outcome) = self.outcome(self.stage(), needed) {
             return Some(outcome);
         }
-        {
+        let replaced = {
             let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(outcome) = self.outcome(self.stage(), needed) {
                 return Some(outcome);
             }
             match wakers.get_mut(*slot) {
-                Some(known) => match known {
-                    Some((_, known)) => known.clone_from(waker),
-                    none => *none = Some((needed, waker.clone())),
-                },
+                Some(Some((_, known))) if known.will_wake(waker) => None,
+                Some(known) => known.replace((needed, waker.clone())),
                 None => {
                     *slot = wakers.len();
                     wakers.push(Some((needed, waker.clone())));
+                    None
                 }
             }
-        }
+        };
+        // Someone else's code, not under the lock.
+        drop(replaced);
         self.demand();
         None
     }

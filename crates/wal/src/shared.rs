@@ -52,9 +52,9 @@ impl<S: Storage> Shared<S> {
         pen: &mut Pen<S::File>,
         act: impl FnOnce(&mut Pen<S::File>) -> Result<T, LogError>,
     ) -> Option<T> {
-        let outer = WRITES.replace(self.address());
+        WRITES.with_borrow_mut(|logs| logs.push(self.address()));
         let acted = catch_unwind(AssertUnwindSafe(|| act(pen)));
-        WRITES.set(outer);
+        WRITES.with_borrow_mut(Vec::pop);
         let cause = match acted {
             Ok(Ok(out)) => return Some(out),
             Ok(Err(error)) => error.to_string(),
@@ -68,7 +68,7 @@ impl<S: Storage> Shared<S> {
 
     /// Whether this thread has the pen: a waker that it calls must not wait for anyone who wants it.
     pub(crate) fn is_writing_here(&self) -> bool {
-        WRITES.get() == self.address()
+        WRITES.with_borrow(|logs| logs.contains(&self.address()))
     }
 
     fn address(&self) -> usize {
@@ -95,8 +95,8 @@ impl<S: Storage> Shared<S> {
 }
 
 thread_local! {
-    /// The log that this thread writes to; 0 for none.
-    static WRITES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    /// The logs that this thread writes to: a waker that one of them calls may wait for another.
+    static WRITES: std::cell::RefCell<Vec<usize>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
 impl<S: Storage> Lead for Shared<S> {

@@ -3,20 +3,11 @@
 
 mod common;
 
-use std::{
-    collections::HashSet,
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task, thread,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use common::{PATIENCE, append, open_with, payload, read_all, small};
+use common::{append, open_with, payload, read_all, small};
 use standpipe_testkit::{CallKind, MemStorage};
-use standpipe_wal::{Durability, Log, LogError, Lsn, Reader, Record, Settings, Ticket, Wal};
+use standpipe_wal::{Durability, Log, LogError, Lsn, Reader, Record, Settings, Ticket};
 
 #[test]
 fn what_is_accepted_under_the_size_cap_is_written() {
@@ -124,58 +115,6 @@ fn what_may_not_be_given_again_is_on_disk_when_that_is_said() {
     let after = disk.power_cut(standpipe_testkit::Cut::LoseUnsynced);
     drop(tickets);
     assert!(open_with(&after, small()).unwrap().end() >= Lsn::new(10));
-}
-
-/// Waits for the log that calls it.
-struct Waits {
-    log: Arc<Wal<MemStorage>>,
-    refused: AtomicUsize,
-}
-
-impl task::Wake for Waits {
-    fn wake(self: Arc<Self>) {
-        let inside = |outcome: Result<(), LogError>| {
-            if matches!(outcome, Err(LogError::Invalid(_))) {
-                self.refused.fetch_add(1, Ordering::SeqCst);
-            }
-        };
-        inside(self.log.append(Record::new(&[b"from within"])).unwrap().wait().map(drop));
-        inside(self.log.sync());
-        inside(self.log.advance_to(Lsn::new(1_000)));
-    }
-}
-
-struct Panics;
-
-impl task::Wake for Panics {
-    fn wake(self: Arc<Self>) {
-        panic!("a waker of somebody else's");
-    }
-}
-
-#[test]
-fn a_waker_that_waits_is_refused_and_one_that_panics_harms_nobody() {
-    for durability in [Durability::Group, Durability::Os] {
-        let disk = MemStorage::new();
-        let log = Arc::new(open_with(&disk, Settings { durability, ..small() }).unwrap());
-        let waits = Arc::new(Waits { log: log.clone(), refused: AtomicUsize::new(0) });
-        let wakers = [task::Waker::from(waits.clone()), task::Waker::from(Arc::new(Panics))];
-        let mut polled = wakers.map(|waker| {
-            let mut ticket = Box::pin(log.append(Record::new(&[b"polled"])).unwrap());
-            assert!(ticket.as_mut().poll(&mut task::Context::from_waker(&waker)).is_pending());
-            ticket
-        });
-        let deadline = Instant::now() + PATIENCE;
-        while waits.refused.load(Ordering::SeqCst) < 3 {
-            assert!(Instant::now() < deadline, "the waker waits for the log, which waits for the waker");
-            thread::yield_now();
-        }
-        append(&*log, b"the log goes on").unwrap();
-        for ticket in &mut polled {
-            let mut context = task::Context::from_waker(task::Waker::noop());
-            assert!(matches!(ticket.as_mut().poll(&mut context), task::Poll::Ready(Ok(_))));
-        }
-    }
 }
 
 #[test]
