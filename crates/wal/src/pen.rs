@@ -294,6 +294,14 @@ impl<F: File> Pen<F> {
         shared: &Shared<S>,
         flags: u8,
     ) -> Result<(), LogError> {
+        {
+            let mut queue = lock(&shared.queue);
+            if queue.waiting.frames > 0 {
+                // What came meanwhile was let in for the room that there was. It will say so.
+                return Ok(());
+            }
+            queue.space.active_free = self.free().saturating_sub(PAGE_BYTES);
+        }
         self.is_proven = true;
         if is_proof_planted_off(shared) {
             return Ok(());

@@ -65,10 +65,10 @@ impl Space {
         }
         let rooms = [(room(self.ready), 1), (room(self.kept), 1), (usual, left / self.segment_bytes)];
         let rooms = rooms.iter().filter(|(room, count)| *room >= load.frame_bytes_max && *count > 0);
-        if rooms.clone().any(|(room, _)| load.bytes <= *room) {
-            return true;
+        if rooms.clone().next().is_none() {
+            return false;
         }
-        // As many as of the largest, or as many bytes, where each segment but the last leaves over what the largest takes.
+        // As many as of the largest; or as many bytes, where each segment but the last leaves over what the largest takes.
         let largest = load.frame_bytes_max.max(1);
         let frames: u64 = rooms.clone().map(|(room, count)| room / largest * count).sum();
         let bytes: u64 = rooms.map(|(room, count)| (room - largest) * count).sum();
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn whatever_can_become_a_segment_is_room() {
         let load = frames(10, 5_000);
-        assert!(!EMPTY.holds(load, 0));
+        assert!(!EMPTY.holds(load, 0) && !EMPTY.holds(frames(1, 5_000), 0));
         assert!(Space { active_free: 50_000, ..EMPTY }.holds(load, 0));
         assert!(Space { ready: 64 << 10, taken: 128 << 10, cap: 128 << 10, ..EMPTY }.holds(load, 0));
         assert!(Space { kept: 64 << 10, taken: 128 << 10, cap: 128 << 10, ..EMPTY }.holds(load, 0));

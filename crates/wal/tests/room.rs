@@ -66,6 +66,31 @@ fn what_is_let_go_is_room_again() {
 }
 
 #[test]
+fn whoever_is_let_in_one_by_one_is_written() {
+    for segment_ahead in [false, true] {
+        for (segment_bytes, segments, length) in
+            [(1 << 20, 2, 4_000), (1 << 20, 3, 500), (64 << 10, 4, 4_000)]
+        {
+            let size_bytes_max = segment_bytes * segments;
+            let settings = Settings { segment_ahead, segment_bytes, size_bytes_max, ..small() };
+            let log = open_with(&MemStorage::new(), settings).unwrap();
+            for life in 0..3 {
+                let mut count = 0;
+                while let Ok(ticket) = log.append(Record::new(&[&payload(count, length)])) {
+                    let what = format!("{segment_bytes} x {segments}, ahead: {segment_ahead}, life {life}");
+                    ticket
+                        .wait()
+                        .unwrap_or_else(|error| panic!("{what}: accepted after {count}, then: {error}"));
+                    count += 1;
+                }
+                assert!(count > 0);
+                log.truncate_before(log.end()).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
 fn pins_take_their_part_of_every_segment() {
     for (pin, length) in [(50_000, 2_000), (55_000, 5_000), (30_000, 20_000)] {
         let settings = Settings { segment_bytes: 64 << 10, size_bytes_max: 1 << 20, ..small() };
