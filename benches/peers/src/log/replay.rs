@@ -8,7 +8,7 @@ use standpipe_harness::{Context, Figure, Latency, Outcome, Sample, Scale};
 
 use super::{
     UNIT,
-    engine::Replayed,
+    engine::{Promise, Replayed},
     record::{RECORD_BYTES, Record, Records, Seen},
     standpipe::Standpipe,
     which::{ENGINES, Which},
@@ -28,12 +28,17 @@ pub(crate) fn comparison(name: &str, records: u64) -> Comparison {
     let has_room = |which: Which| which != Which::OkayWal || records <= 100_000;
     for (name, how, which) in ENGINES.iter().filter(|(_, _, which)| has_room(*which)) {
         comparison = comparison.with(name, how, move |context| {
-            replay(context, *which, records, |dir, seen| which.replay(dir, seen))
+            replay(context, *which, which.made_with(), records, |dir, seen| which.replay(dir, seen))
         });
     }
     comparison
         .with("standpipe-mapped", "the same, sealed segments mapped", move |context| {
-            replay(context, Which::Standpipe, records, Standpipe::replay_mapped)
+            replay(context, Which::Standpipe, Promise::Durable, records, Standpipe::replay_mapped)
+        })
+        .with("standpipe-os", "a log made without syncs: each record is a frame of its own", move |context| {
+            replay(context, Which::Standpipe, Promise::Os, records, |dir, seen| {
+                Which::Standpipe.replay(dir, seen)
+            })
         })
         .with(
             "limit-mapped",
@@ -50,12 +55,13 @@ fn sized(context: &Context, records: u64) -> u64 {
 fn replay(
     context: &Context,
     which: Which,
+    promise: Promise,
     records: u64,
     read: impl Fn(&Path, Seen) -> Outcome<Replayed>,
 ) -> Outcome<Sample> {
     let records = sized(context, records);
     let original = context.dir("original")?;
-    let counts = which.fill(&original, records)?;
+    let counts = which.fill(&original, promise, records)?;
     let checked = context.scratch.join("checked");
     read(copy(&original, &checked)?, Seen::whole())?.seen.check(&counts)?;
     let place = context.scratch.join("copy");

@@ -50,6 +50,12 @@ impl Which {
         promise == Promise::Durable || self != Which::OkayWal
     }
 
+    /// What a log is made with that is read back after a proper close: ours with its default, for what it does not sync it
+    /// lays down otherwise; others with the weaker promise where there is one, for they write the same.
+    pub(crate) fn made_with(self) -> Promise {
+        if self.keeps(Promise::Os) && self != Which::Standpipe { Promise::Os } else { Promise::Durable }
+    }
+
     pub(crate) fn append(
         self,
         context: &Context,
@@ -69,9 +75,7 @@ impl Which {
     }
 
     /// Makes a log of so many records of several writers, closes it, and says how many are whose.
-    pub(crate) fn fill(self, dir: &Path, records: u64) -> Outcome<Vec<u64>> {
-        // Read back after a proper close, so the weaker promise is enough where there is one.
-        let promise = if self.keeps(Promise::Os) { Promise::Os } else { Promise::Durable };
+    pub(crate) fn fill(self, dir: &Path, promise: Promise, records: u64) -> Outcome<Vec<u64>> {
         match self {
             Which::Standpipe => fill::<Standpipe>(dir, promise, records),
             Which::RaftEngine => fill::<RaftEngine>(dir, promise, records),
