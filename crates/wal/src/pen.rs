@@ -238,8 +238,7 @@ impl<F: File> Pen<F> {
         }
         queue.waiting = Load::of(self.batch.iter().chain(&queue.pending));
         drop(queue);
-        self.order(shared);
-        Ok(())
+        self.order(shared)
     }
 
     fn show<S: Storage<File = F>>(&mut self, shared: &Shared<S>) {

@@ -32,8 +32,6 @@ struct State<F> {
     slot: Slot<F>,
     /// Files that held a segment.
     free: Vec<Free>,
-    /// The segment of which something was written that is to be on disk soon.
-    write_out: Option<u64>,
     has_thread: bool,
     stops: bool,
 }
@@ -67,8 +65,6 @@ impl Free {
 pub(crate) struct Order {
     /// The segment before.
     pub(crate) after: Header,
-    /// The frame that it begins with is on disk.
-    pub(crate) is_begun: bool,
     /// In bytes.
     pub(crate) length: u64,
     /// A segment that was made earlier does when it is as long as this.
@@ -82,7 +78,7 @@ pub(crate) const FREE_MAX: usize = 1;
 
 impl<F: File> Supply<F> {
     pub(crate) fn new(free: Vec<Free>, has_thread: bool) -> Self {
-        let state = State { slot: Slot::Empty, free, write_out: None, has_thread, stops: false };
+        let state = State { slot: Slot::Empty, free, has_thread, stops: false };
         Supply { state: Mutex::new(state), changed: Condvar::new(), hurry: Arc::default() }
     }
 
@@ -92,16 +88,6 @@ impl<F: File> Supply<F> {
         if state.has_thread && matches!(state.slot, Slot::Empty) {
             state.slot = Slot::Wanted(order);
             self.hurry.store(false, Ordering::Relaxed);
-            self.changed.notify_all();
-        }
-    }
-
-    /// Has the system write out, in the background, what was written to a segment: whoever syncs it later has less to wait
-    /// for.
-    pub(crate) fn write_out(&self, sequence: u64) {
-        let mut state = lock(&self.state);
-        if state.has_thread {
-            state.write_out = Some(sequence);
             self.changed.notify_all();
         }
     }
@@ -143,20 +129,13 @@ impl<F: File> Supply<F> {
                 self.changed.notify_all();
                 return;
             }
-            if let Some(sequence) = state.write_out.take() {
-                drop(state);
-                // Only a hint: whoever is told that something is durable syncs it himself, and is told of a failure.
-                let _ = catch_unwind(AssertUnwindSafe(|| sync_by_name(&shared.storage, sequence)));
-                state = lock(&self.state);
-                continue;
-            }
             let Slot::Wanted(order) = state.slot else {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             state.slot = Slot::Making;
             drop(state);
-            let made = catch_unwind(AssertUnwindSafe(|| self.make_ahead(shared, order)));
+            let made = catch_unwind(AssertUnwindSafe(|| self.make(shared, order)));
             state = lock(&self.state);
             state.slot = match made {
                 Ok(Ok(active)) => Slot::Ready(active),
@@ -211,22 +190,8 @@ impl<F: File> Supply<F> {
         }
     }
 
-    /// Makes the segment after one that is still being written.
-    fn make_ahead<S: Storage<File = F>>(
-        &self,
-        shared: &Shared<S>,
-        order: Order,
-    ) -> Result<Active<F>, Stillborn> {
-        if !order.is_begun {
-            // A segment that has a name says that the one before it was begun, so that must be on disk. Whoever waits for
-            // a sync has seen to it; what was only written has not.
-            sync_by_name(&shared.storage, order.after.sequence).map_err(Stillborn::Failed)?;
-        }
-        self.make(shared, order)
-    }
-
     fn make<S: Storage<File = F>>(&self, shared: &Shared<S>, order: Order) -> Result<Active<F>, Stillborn> {
-        let Order { after, length, length_min, is_zeroed, .. } = order;
+        let Order { after, length, length_min, is_zeroed } = order;
         let settings = &shared.settings;
         let relaxed = settings.durability.is_relaxed();
         let free = Free::pick(&mut lock(&self.state).free, length_min);
@@ -255,7 +220,9 @@ impl<F: File> Supply<F> {
                     "its files take {taken} of at most {cap} bytes, the next one needs {length}"
                 )));
             };
-            let _ = shared.storage.remove(&short.name);
+            let removed = shared.storage.remove(&short.name);
+            removed
+                .map_err(|error| Stillborn::Failed(LogError::io("removing a file that was kept", error)))?;
             let mut queue = lock(&shared.queue);
             queue.space.taken -= short.bytes;
             queue.space.kept -= short.bytes;
@@ -277,10 +244,4 @@ impl<F: File> Supply<F> {
         }
         made
     }
-}
-
-/// Syncs a segment through a handle of its own: a failure that this one is told of is told to the writer's too.
-fn sync_by_name<S: Storage>(storage: &S, sequence: u64) -> Result<(), LogError> {
-    let synced = storage.open(&segment::name(sequence)).and_then(|file| file.sync_data());
-    synced.map_err(|error| LogError::io("syncing the log", error))
 }

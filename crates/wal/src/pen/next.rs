@@ -15,29 +15,33 @@ use crate::{
 const GROWTH: u64 = 2;
 /// The next segment is made when this part of the one before is full: a quarter.
 const ORDERED_AT: u64 = 4;
-/// How much a log that does not sync leaves to the system before it asks for it to be written out, in bytes. All of a
-/// segment has to be on disk before the next one is begun.
-const WRITE_OUT_BYTES: u64 = 4 << 20;
+/// How much that nobody syncs is left to the system before it is asked to bring it to the disk, in bytes. All of a segment
+/// has to be there before the next one is begun.
+const WRITE_OUT_BYTES: u64 = 1 << 20;
 /// Groups from this size on pay little for blocks that were never written, and much for writing them twice.
 const ZEROED_GROUP_BYTES_MAX: u64 = 128 << 10;
 
 /// Going on in the next segment, and being refused one.
 impl<F: File> Pen<F> {
-    /// Has the next segment made when this one is filling up, and written out what nobody syncs.
-    pub(super) fn order<S: Storage<File = F>>(&mut self, shared: &Shared<S>) {
+    /// Has the next segment made when this one is filling up, and brought to the disk what nobody syncs.
+    pub(super) fn order<S: Storage<File = F>>(&mut self, shared: &Shared<S>) -> Result<(), LogError> {
         let header = self.active.header;
-        if shared.settings.durability.is_relaxed() && self.active.offset >= self.written_out + WRITE_OUT_BYTES
-        {
-            self.written_out = self.active.offset;
-            shared.supply.write_out(header.sequence);
+        if self.active.synced <= segment::HEADER_BYTES {
+            // The next one gets a name only when this one was begun on disk, whatever was promised of what is in it.
+            self.sync(shared)?;
         }
-        if !self.is_ordered && self.active.offset >= header.length / ORDERED_AT {
+        let (offset, from) = (self.active.offset, self.written_out.max(self.active.synced));
+        if offset >= from + WRITE_OUT_BYTES {
+            self.active.file.write_out(from, offset - from);
+            self.written_out = offset;
+        }
+        if !self.is_ordered && offset >= header.length / ORDERED_AT {
             self.is_ordered = true;
             let length = next_length(header.length, shared.settings.segment_bytes);
             let is_zeroed = self.zeroes(shared, 0);
-            let is_begun = self.active.synced > segment::HEADER_BYTES;
-            shared.supply.order(Order { after: header, is_begun, length, length_min: length, is_zeroed });
+            shared.supply.order(Order { after: header, length, length_min: length, is_zeroed });
         }
+        Ok(())
     }
 
     /// Whether writing the next segment once before it is used saves more than it costs: for small groups, that are synced.
@@ -58,7 +62,7 @@ impl<F: File> Pen<F> {
         let grown = next_length(self.active.header.length, shared.settings.segment_bytes);
         let is_zeroed = self.zeroes(shared, span);
         let length = grown.max(length_min);
-        let order = Order { after: self.active.header, is_begun: true, length, length_min, is_zeroed };
+        let order = Order { after: self.active.header, length, length_min, is_zeroed };
         let mut next = shared.supply.take(shared, order)?;
         shared.names.check().map_err(Stillborn::Failed)?;
         let seal = self.active.seal();
