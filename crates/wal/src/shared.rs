@@ -131,3 +131,29 @@ fn message(panic: &(dyn std::any::Any + Send)) -> &str {
         _ => "no message",
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use standpipe_testkit::MemStorage;
+
+    use crate::{Settings, Wal, lock::lock};
+
+    #[test]
+    fn a_thread_knows_every_log_that_it_writes_to() {
+        let open = || Wal::open_in(MemStorage::new(), Settings::default()).unwrap().shared.clone();
+        let (outer, inner) = (open(), open());
+        let writes = || (outer.is_writing_here(), inner.is_writing_here());
+        assert_eq!(writes(), (false, false));
+        // As when a waker that the outer log calls waits for the inner one, whose waker asks again.
+        outer.with_pen(&mut lock(&outer.pen), |_| {
+            inner.with_pen(&mut lock(&inner.pen), |_| {
+                assert_eq!(writes(), (true, true));
+                Ok(())
+            });
+            assert_eq!(writes(), (true, false));
+            Ok(())
+        });
+        assert_eq!(writes(), (false, false));
+        assert!(std::thread::scope(|scope| scope.spawn(|| !outer.is_writing_here()).join().unwrap()));
+    }
+}

@@ -71,39 +71,6 @@ fn a_waker_may_take_a_lock_under_which_tickets_are_polled() {
     }
 }
 
-/// Waits for one log when another one calls it, which its own waker waits for.
-#[test]
-fn a_waker_that_waits_for_the_log_behind_the_one_it_waits_for_is_refused() {
-    let open = || Arc::new(open_with(&MemStorage::new(), small()).unwrap());
-    let (outer, inner) = (open(), open());
-    let (waits, also) = (outer.clone(), inner.clone());
-    let (tell, told) = mpsc::channel();
-    let back = task::Waker::from(Arc::new(Calls(Box::new(move || {
-        let _ = tell.send(waits.append(Record::new(&[b"back"])).unwrap().wait());
-    }))));
-    let mut kept = Box::pin(inner.append(Record::new(&[b"inner"])).unwrap());
-    assert!(kept.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())).is_pending());
-    let there = task::Waker::from(Arc::new(Calls(Box::new(move || {
-        let mut polled = Box::pin(also.append(Record::new(&[b"there"])).unwrap());
-        let _ = polled.as_mut().poll(&mut task::Context::from_waker(&back));
-        let _ = append(&*also, b"wait");
-    }))));
-    let mut ticket = Box::pin(outer.append(Record::new(&[b"outer"])).unwrap());
-    assert!(ticket.as_mut().poll(&mut task::Context::from_waker(&there)).is_pending());
-    let answer = told.recv_timeout(PATIENCE).expect("two logs wait for each other on one thread");
-    // Whichever thread called: on the one that writes to the outer log the wait is refused.
-    assert!(matches!(answer, Err(LogError::Invalid(_)) | Ok(_)), "{answer:?}");
-    append(&*outer, b"the outer log goes on").unwrap();
-}
-
-struct Calls(Box<dyn Fn() + Send + Sync>);
-
-impl task::Wake for Calls {
-    fn wake(self: Arc<Self>) {
-        (self.0)();
-    }
-}
-
 struct Panics;
 
 impl task::Wake for Panics {
