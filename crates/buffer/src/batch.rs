@@ -1,26 +1,28 @@
 use std::fmt;
 use std::hash::Hash;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::index::LaneId;
-use crate::lane::Cut;
-use crate::lanes::Shared;
+use crate::queue::{Reader, Span, Walk};
+use crate::schedule::Ended;
+use crate::shared::Shared;
+use crate::sync::Arc;
 use crate::{Weight, meter};
 
-/// The front of one lane, in order, out of the buffer until it is settled.
+/// The front of one lane, in order, lent to one taker until it is settled.
 ///
-/// While it lives its lane belongs to it: no other taker gets items of the same key. It ends by
-/// [`complete`](Self::complete) after the commit, or by [`give_back`](Self::give_back). Dropping it, also by a panic
-/// or by cancelling the task that holds it, gives it back, so nothing is lost.
-///
-/// To back off after a failure, keep it for as long as the pause lasts and give it back then; a batch that is given
-/// back at once is due again at once.
+/// While it lives its lane belongs to it: no other taker gets items of the same key. The items stay where they were
+/// pushed; nothing is copied or moved to make a batch. It ends by [`complete`](Self::complete) after the commit, or by
+/// [`give_back`](Self::give_back). Dropping it, also by a panic or by cancelling the task that holds it, gives it back, so nothing is lost.
 #[must_use = "dropping a batch puts it back"]
 pub struct Taken<K: Clone + Eq + Hash, T> {
     shared: Arc<Shared<K, T>>,
+    id: LaneId,
     /// `None` once it is settled.
-    batch: Option<Batch<K, T>>,
+    reader: Option<Reader<K, T>>,
+    span: Span,
+    reason: Reason,
+    oldest: Option<Instant>,
 }
 
 /// Why a batch was taken.
@@ -35,7 +37,7 @@ pub enum Reason {
     Age,
     /// A flush was asked for.
     Flush,
-    /// Somebody waits for memory.
+    /// Memory is short.
     Pressure,
     /// The lanes are closed.
     Close,
@@ -59,84 +61,106 @@ impl Reason {
     }
 }
 
-pub(crate) struct Batch<K, T> {
-    pub(crate) id: LaneId,
-    pub(crate) generation: u64,
-    pub(crate) key: K,
-    pub(crate) cut: Cut<T>,
-    pub(crate) reason: Reason,
-}
-
 impl<K: Clone + Eq + Hash, T> Taken<K, T> {
-    pub(crate) fn new(shared: Arc<Shared<K, T>>, batch: Batch<K, T>) -> Self {
-        meter::batch(batch.cut.weight, batch.reason);
-        Self { shared, batch: Some(batch) }
+    pub(crate) fn new(
+        shared: Arc<Shared<K, T>>,
+        id: LaneId,
+        reader: Reader<K, T>,
+        span: Span,
+        reason: Reason,
+        oldest: Option<Instant>,
+    ) -> Self {
+        meter::batch(span.weight, reason);
+        Self { shared, id, reader: Some(reader), span, reason, oldest }
     }
 
     /// The lane's key.
     #[must_use]
     pub fn key(&self) -> &K {
-        &self.batch().key
+        &self.reader().lane().key
     }
 
     /// The items, oldest first. Never empty.
     #[must_use]
-    pub fn items(&self) -> &[T] {
-        &self.batch().cut.items
+    pub fn items(&self) -> Items<'_, T> {
+        Items(self.reader().walk(self.span.items))
+    }
+
+    /// How many items there are. Never 0.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        self.span.items
     }
 
     /// Rows and bytes in all, as they were when pushed.
     #[must_use]
     pub fn weight(&self) -> Weight {
-        self.batch().cut.weight
+        self.span.weight
     }
 
     /// Why the batch was taken.
     #[must_use]
     pub fn reason(&self) -> Reason {
-        self.batch().reason
+        self.reason
     }
 
-    /// When the oldest item was pushed.
+    /// When the oldest item was pushed, or a little before where pushes were not timed; `None` in the rare case that it is not known yet.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
-        self.batch().cut.marks.first().map(|mark| mark.at)
+        self.oldest
     }
 
-    /// The batch is committed. Frees the lane for the next taker and hands over the items; whatever permits they carry
-    /// are given back when the caller drops them.
+    /// The batch is committed. Drops the items, gives their bytes back to the budget in one step, and frees the lane for
+    /// the next taker.
     ///
     /// Call it after the commit and not before: until then the batch must be able to go back.
-    #[must_use = "the items carry whatever permits they were pushed with"]
-    pub fn complete(mut self) -> Vec<T> {
-        let Some(batch) = self.batch.take() else { return Vec::new() };
-        self.shared.change(|state| state.complete(batch.id, batch.cut.weight));
-        batch.cut.items
-    }
-
-    /// The batch failed. Puts it back in front of its lane, in order and with its age, and wakes a taker if it is due.
     ///
-    /// # Errors
-    /// Hands the items back when the lane was [removed](crate::Lanes::remove) while they were out.
-    pub fn give_back(mut self) -> Result<(), Vec<T>> {
-        self.put_back()
+    /// # Panics
+    /// When dropping an item panics; the others are dropped and the lane is free all the same.
+    pub fn complete(self) {
+        self.complete_with(drop);
     }
 
-    fn put_back(&mut self) -> Result<(), Vec<T>> {
-        let Some(Batch { id, generation, cut, .. }) = self.batch.take() else { return Ok(()) };
-        self.shared.change(|state| state.give_back(id, generation, cut))
+    /// As [`complete`](Self::complete), but hands each item over. Their bytes leave the budget when the last one was.
+    ///
+    /// # Panics
+    /// When `each` panics; the items left are dropped, and the lane is free all the same.
+    pub fn complete_with(mut self, each: impl FnMut(T)) {
+        let Some(reader) = self.reader.take() else { return };
+        let mut done = Done { shared: &self.shared, id: self.id, reader: Some(reader), bytes: self.span.weight.bytes };
+        if let Some(reader) = &mut done.reader {
+            reader.consume(self.span.items, each);
+        }
+    }
+
+    /// The batch failed. It stays in front of its lane, in order and with its age, and is due again at once.
+    ///
+    /// Returns false when the lane was [discarded](crate::Lanes::discard) while it was out: it is dropped then.
+    pub fn give_back(mut self) -> bool {
+        self.put_back(None)
+    }
+
+    /// As [`give_back`](Self::give_back), but its lane rests until then: it is not taken, whatever it holds and even
+    /// after [closing](crate::Lanes::close). The other lanes go on.
+    pub fn give_back_until(mut self, rest_until: Instant) -> bool {
+        self.put_back(Some(rest_until))
+    }
+
+    fn put_back(&mut self, rest_until: Option<Instant>) -> bool {
+        let Some(reader) = self.reader.take() else { return true };
+        self.shared.settle(self.id, reader, self.span.items, Ended::Back { rest_until })
     }
 
     #[expect(clippy::expect_used, reason = "an invariant")]
-    fn batch(&self) -> &Batch<K, T> {
-        self.batch.as_ref().expect("invariant: only methods that consume the batch empty it")
+    fn reader(&self) -> &Reader<K, T> {
+        self.reader.as_ref().expect("invariant: only methods that consume the batch empty it")
     }
 }
 
 impl<K: Clone + Eq + Hash, T> Drop for Taken<K, T> {
     fn drop(&mut self) {
-        // Items of a removed lane have no place to go back to; the removal said that they are not wanted.
-        drop(self.put_back());
+        self.put_back(None);
     }
 }
 
@@ -144,9 +168,64 @@ impl<K: Clone + Eq + Hash + fmt::Debug, T> fmt::Debug for Taken<K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Taken")
             .field("key", self.key())
-            .field("items", &self.items().len())
+            .field("items", &self.len())
             .field("weight", &self.weight())
             .field("reason", &self.reason())
             .finish_non_exhaustive()
+    }
+}
+
+impl<'t, K: Clone + Eq + Hash, T> IntoIterator for &'t Taken<K, T> {
+    type Item = &'t T;
+    type IntoIter = Items<'t, T>;
+
+    fn into_iter(self) -> Items<'t, T> {
+        self.items()
+    }
+}
+
+/// The items of a [`Taken`] batch, oldest first.
+pub struct Items<'t, T>(Walk<'t, T>);
+
+impl<'t, T> Iterator for Items<'t, T> {
+    type Item = &'t T;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'t T> {
+        self.0.next_full().map(|entry| &entry.item)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.0.left(), Some(self.0.left()))
+    }
+}
+
+impl<T> ExactSizeIterator for Items<'_, T> {}
+
+impl<T> Clone for Items<'_, T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Items<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items").field("left", &self.0.left()).finish()
+    }
+}
+
+/// Frees the lane of a batch that is done, also when an item panicked.
+struct Done<'s, K: Clone + Eq + Hash, T> {
+    shared: &'s Shared<K, T>,
+    id: LaneId,
+    reader: Option<Reader<K, T>>,
+    bytes: u64,
+}
+
+impl<K: Clone + Eq + Hash, T> Drop for Done<'_, K, T> {
+    fn drop(&mut self) {
+        let Some(reader) = self.reader.take() else { return };
+        reader.lane().release(self.bytes);
+        self.shared.settle(self.id, reader, 0, Ended::Done);
     }
 }

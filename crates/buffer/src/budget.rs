@@ -117,6 +117,11 @@ impl Budget {
         self.lock().waiting.len()
     }
 
+    pub(crate) fn is_pressed(&self) -> bool {
+        let state = self.lock();
+        !state.waiting.is_empty() || state.free < self.shared.limit / 4
+    }
+
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }

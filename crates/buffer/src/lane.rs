@@ -1,114 +1,154 @@
-use std::collections::VecDeque;
-use std::time::Instant;
+use crate::queue::{Chain, Entry, Queue, Spares};
+use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Ordering};
+use crate::{Budget, Policy, Weight};
 
-use crate::{Policy, Weight};
-
-/// One key's items in order, and what is known of those that a taker has out.
+/// One key's items, and what producers tell the scheduler about them.
 pub(crate) struct Lane<K, T> {
     pub(crate) key: K,
-    /// A batch is out; until it is settled the lane is nobody else's.
-    pub(crate) out: bool,
-    /// Counts removals, so that a batch taken before one is not put back after it.
-    pub(crate) generation: u64,
-    /// What waits here, without what is out.
-    pub(crate) weight: Weight,
-    queue: VecDeque<Entry<T>>,
-    /// Number, within the lane, of the first item that waits. Items given back get their numbers back.
-    first: u64,
-    /// A flush asked for every item with a number below this.
-    flush_below: u64,
+    pub(crate) queue: Queue<T>,
+    /// Four for each row that waits, plus [`STUCK`](Self::STUCK). Counted after the items are published, so it may be
+    /// below nought for a moment, when the reader was faster.
+    load: AtomicI64,
+    /// Bytes that wait, likewise.
+    bytes: AtomicI64,
+    /// When the item came that found the lane empty, as [`Entry::at`]; for items that nobody timed.
+    began: AtomicU64,
+    /// The scheduler's number for it, 0 before it has one.
+    pub(crate) id: AtomicU64,
+    /// Whether it is in the inbox, and what is behind it there.
+    pub(crate) is_posted: AtomicBool,
+    pub(crate) behind: AtomicPtr<Lane<K, T>>,
+    /// Gets the bytes of what is dropped with the lane.
+    budget: Option<Budget>,
 }
 
-/// What the lane remembers of an item while a taker has it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Mark {
-    pub(crate) weight: Weight,
-    pub(crate) at: Instant,
-}
-
-/// The front of a lane, cut off as a batch.
-pub(crate) struct Cut<T> {
-    pub(crate) items: Vec<T>,
-    pub(crate) marks: Vec<Mark>,
-    pub(crate) weight: Weight,
-}
-
-struct Entry<T> {
-    item: T,
-    mark: Mark,
+/// What came of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// The scheduler need not know.
+    Quietly,
+    /// The lane was empty, or is full now, or its reader waited for this item: the scheduler is to look at it.
+    Tell,
 }
 
 impl<K, T> Lane<K, T> {
-    pub(crate) fn new(key: K) -> Self {
-        Self {
+    /// The reader met a slot that was given out and not filled.
+    const STUCK: i64 = 1;
+    const ROW: i64 = 4;
+
+    pub(crate) fn new(key: K, spares: &Arc<Spares<T>>, budget: Option<Budget>) -> Arc<Self> {
+        Arc::new(Self {
             key,
-            out: false,
-            generation: 0,
-            weight: Weight::ZERO,
-            queue: VecDeque::new(),
-            first: 0,
-            flush_below: 0,
+            queue: Queue::new(Arc::clone(spares)),
+            load: AtomicI64::new(0),
+            bytes: AtomicI64::new(0),
+            began: AtomicU64::new(0),
+            id: AtomicU64::new(0),
+            is_posted: AtomicBool::new(false),
+            behind: AtomicPtr::new(std::ptr::null_mut()),
+            budget,
+        })
+    }
+
+    /// Appends an item. `clock` is asked only where the item has no time and found the lane empty.
+    #[inline]
+    pub(crate) fn push(&self, entry: Entry<T>, policy: &Policy, clock: impl Fn() -> u64) -> Result<Pushed, T> {
+        let (weight, at) = (entry.weight, entry.at);
+        self.queue.push(entry, &clock).map_err(|entry| entry.item)?;
+        Ok(self.count(weight, at, policy, clock))
+    }
+
+    /// Appends many in one step.
+    pub(crate) fn push_chain(
+        &self,
+        chain: Chain<T>,
+        weight: Weight,
+        at: u64,
+        policy: &Policy,
+        clock: impl FnOnce() -> u64,
+    ) -> Result<Pushed, Chain<T>> {
+        self.queue.push_chain(chain)?;
+        Ok(self.count(weight, at, policy, clock))
+    }
+
+    #[inline]
+    fn count(&self, weight: Weight, at: u64, policy: &Policy, clock: impl FnOnce() -> u64) -> Pushed {
+        let (rows, bytes) = (signed(weight.rows), signed(weight.bytes));
+        let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        // The last step, and AcqRel: whoever reads this word after it sees the item.
+        let before = self.load.fetch_add(rows.saturating_mul(Self::ROW), Ordering::AcqRel);
+        let rows_before = before >> 2;
+        if rows_before <= 0 {
+            self.began.store(if at == 0 { clock() } else { at }, Ordering::Release);
+            return Pushed::Tell;
+        }
+        if before & Self::STUCK != 0 {
+            self.load.fetch_and(!Self::STUCK, Ordering::AcqRel);
+            return Pushed::Tell;
+        }
+        let crosses = |before: i64, added: i64, limit: u64| {
+            let limit = signed(limit);
+            before < limit && before.saturating_add(added) >= limit
+        };
+        if crosses(rows_before, rows, policy.rows_max) || crosses(bytes_before, bytes, policy.bytes_max) {
+            return Pushed::Tell;
+        }
+        Pushed::Quietly
+    }
+
+    /// Says that the reader waits for a slot that was given out: the next push tells the scheduler.
+    pub(crate) fn mark_stuck(&self) {
+        self.load.fetch_or(Self::STUCK, Ordering::AcqRel);
+    }
+
+    /// What waits, as far as it is counted.
+    pub(crate) fn waiting(&self) -> Weight {
+        let rows = self.load.load(Ordering::Acquire) >> 2;
+        let bytes = self.bytes.load(Ordering::Acquire);
+        Weight { rows: unsigned(rows), bytes: unsigned(bytes) }
+    }
+
+    /// A batch of it was taken out.
+    pub(crate) fn took(&self, weight: Weight) {
+        self.load.fetch_sub(signed(weight.rows).saturating_mul(Self::ROW), Ordering::AcqRel);
+        self.bytes.fetch_sub(signed(weight.bytes), Ordering::AcqRel);
+    }
+
+    /// A batch of it came back.
+    pub(crate) fn restored(&self, weight: Weight) {
+        self.load.fetch_add(signed(weight.rows).saturating_mul(Self::ROW), Ordering::AcqRel);
+        self.bytes.fetch_add(signed(weight.bytes), Ordering::AcqRel);
+    }
+
+    /// When the lane's first item came that was not timed itself; 0 if nobody knows.
+    pub(crate) fn began(&self) -> u64 {
+        self.began.load(Ordering::Acquire)
+    }
+
+    /// The bytes of items that are gone.
+    pub(crate) fn release(&self, bytes: u64) {
+        if let Some(budget) = &self.budget
+            && bytes > 0
+        {
+            budget.release(bytes);
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
+}
 
-    /// When the item in front came; as the lane is in order, none came earlier.
-    pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.queue.front().map(|entry| entry.mark.at)
+impl<K, T> Drop for Lane<K, T> {
+    fn drop(&mut self) {
+        // The queue drops the items; their bytes were counted when they came.
+        let waiting = self.waiting();
+        self.release(waiting.bytes);
     }
+}
 
-    pub(crate) fn first_weight(&self) -> Option<Weight> {
-        self.queue.front().map(|entry| entry.mark.weight)
-    }
+/// Weights above this are taken as this; no memory holds as many bytes.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX / 4)
+}
 
-    pub(crate) fn push(&mut self, item: T, weight: Weight, now: Instant) {
-        self.weight = self.weight.add(weight);
-        self.queue.push_back(Entry { item, mark: Mark { weight, at: now } });
-    }
-
-    pub(crate) fn flush(&mut self) {
-        self.flush_below = self.first + self.queue.len() as u64;
-    }
-
-    pub(crate) fn wants_flush(&self) -> bool {
-        !self.queue.is_empty() && self.first < self.flush_below
-    }
-
-    /// Cuts a batch off the front: never more than `limit` unless its first item alone is.
-    pub(crate) fn cut(&mut self, limit: &Policy) -> Cut<T> {
-        let mut cut = Cut { items: Vec::new(), marks: Vec::new(), weight: Weight::ZERO };
-        while let Some(next) = self.first_weight() {
-            let sum = cut.weight.add(next);
-            if !cut.items.is_empty() && (sum.rows > limit.rows_max || sum.bytes > limit.bytes_max) {
-                break;
-            }
-            let Some(Entry { item, mark }) = self.queue.pop_front() else { break };
-            cut.items.push(item);
-            cut.marks.push(mark);
-            cut.weight = sum;
-        }
-        self.first += cut.items.len() as u64;
-        self.weight = self.weight.sub(cut.weight);
-        cut
-    }
-
-    /// Puts a batch back where it was cut off.
-    pub(crate) fn restore(&mut self, cut: Cut<T>) {
-        self.first -= cut.items.len() as u64;
-        self.weight = self.weight.add(cut.weight);
-        for (item, mark) in cut.items.into_iter().zip(cut.marks).rev() {
-            self.queue.push_front(Entry { item, mark });
-        }
-    }
-
-    /// Empties the lane; a batch that is out does not come back to it.
-    pub(crate) fn clear(&mut self) -> Vec<T> {
-        self.generation += 1;
-        self.first += self.queue.len() as u64;
-        self.weight = Weight::ZERO;
-        self.queue.drain(..).map(|entry| entry.item).collect()
-    }
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
 }

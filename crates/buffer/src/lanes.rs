@@ -1,10 +1,10 @@
 use std::fmt;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::state::State;
-use crate::{Clock, JoinLimit, Policy, Pressure, PushError, Taken, Taker, Weigh, Weight};
+use crate::shared::Shared;
+use crate::sync::Arc;
+use crate::{Budget, Clock, JoinLimit, Policy, Pressure, Producer, PushError, Taken, Taker, Weigh, Weight};
 
 /// Items in order, one lane for each key, cut into batches as a [`Policy`] says.
 ///
@@ -39,7 +39,7 @@ use crate::{Clock, JoinLimit, Policy, Pressure, PushError, Taken, Taker, Weigh, 
 /// lanes.push("table", Line("b"), now)?;
 /// let batch = lanes.try_take(now).expect("two rows are a batch");
 /// assert_eq!((batch.items().len(), batch.reason()), (2, Reason::Rows));
-/// let _written = batch.complete();
+/// batch.complete();
 /// # Ok::<(), standpipe_buffer::PushError<Line>>(())
 /// ```
 pub struct Lanes<K: Clone + Eq + Hash, T> {
@@ -50,7 +50,26 @@ impl<K: Clone + Eq + Hash, T> Lanes<K, T> {
     /// No lanes yet.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { shared: Arc::new(Shared { state: Mutex::new(State::new(policy)) }) }
+        Self::with_shares(policy, |_| 1)
+    }
+
+    /// No lanes yet; where several are due, a lane gets its turn for `share_of(key)` whole batches where one with 1
+    /// gets it for one. 0 is taken as 1. Asked once, when the lane is first looked at; it must not call back.
+    #[must_use]
+    pub fn with_shares(policy: Policy, share_of: impl Fn(&K) -> u32 + Send + Sync + 'static) -> Self {
+        Self { shared: Arc::new(Shared::new(policy, None, Box::new(share_of))) }
+    }
+
+    pub(crate) fn with_budget(
+        policy: Policy,
+        budget: Budget,
+        share_of: impl Fn(&K) -> u32 + Send + Sync + 'static,
+    ) -> Self {
+        Self { shared: Arc::new(Shared::new(policy, Some(budget), Box::new(share_of))) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared<K, T>> {
+        &self.shared
     }
 
     /// Appends `item` to the lane of `key`. Never waits: waiting is for the budget, before.
@@ -63,14 +82,15 @@ impl<K: Clone + Eq + Hash, T> Lanes<K, T> {
     where
         T: Weigh,
     {
-        let weight = item.weight();
-        self.shared.change(|state| {
-            if state.closed {
-                return Err(PushError { item });
-            }
-            state.push(key, item, weight, now);
-            Ok(())
-        })
+        self.shared.push(key, item, Some(now)).map_err(|item| PushError { item })
+    }
+
+    /// A handle that pushes to the lane of `key` without looking it up. The lane is not forgotten while it lives.
+    ///
+    /// # Errors
+    /// When the lanes are closed.
+    pub fn producer(&self, key: K) -> Result<Producer<K, T>, PushError<K>> {
+        Producer::new(&self.shared, key)
     }
 
     /// A taker, to poll or to take many batches with.
@@ -95,8 +115,7 @@ impl<K: Clone + Eq + Hash, T> Lanes<K, T> {
     /// The next due lane's batch as of `now`, if there is one. Never waits.
     #[must_use]
     pub fn try_take(&self, now: Instant) -> Option<Taken<K, T>> {
-        let batch = self.shared.change(|state| state.take(now))?;
-        Some(Taken::new(Arc::clone(&self.shared), batch))
+        self.shared.take(now)
     }
 
     /// Batches of further lanes, due or not, to join a commit that is made anyway. Never waits.
@@ -105,18 +124,17 @@ impl<K: Clone + Eq + Hash, T> Lanes<K, T> {
     /// before the first lane whose first item does not fit.
     #[must_use]
     pub fn take_more(&self, now: Instant, limit: JoinLimit) -> Vec<Taken<K, T>> {
-        let batches = self.shared.change(|state| state.take_more(now, limit));
-        batches.into_iter().map(|batch| Taken::new(Arc::clone(&self.shared), batch)).collect()
+        self.shared.take_more(now, limit)
     }
 
     /// Makes due at once what the lane of `key` now holds, a batch that is out and comes back included. Later items are not affected.
     pub fn flush(&self, key: &K) {
-        self.shared.change(|state| state.flush(key));
+        self.shared.flush(key);
     }
 
     /// Makes due at once what all the lanes now hold, as [`flush`](Self::flush) does.
     pub fn flush_all(&self) {
-        self.shared.change(State::flush_all);
+        self.shared.flush_all();
     }
 
     /// Says that somebody waits for memory, for as long as the returned value lives.
@@ -139,74 +157,65 @@ impl<K: Clone + Eq + Hash, T> Lanes<K, T> {
         Pressure::new(Arc::clone(&self.shared))
     }
 
-    /// Takes the lane of `key` out and returns what waits in it, in order, so that a lane which failed for good does
-    /// not stop the others.
+    /// Drops what waits in the lane of `key`, so that a lane which failed for good does not stop the others.
     ///
-    /// Its batch that is out, if there is one, stays with its taker and no longer goes back; until it is settled the key's lane
-    /// is not taken again. A later push starts the lane anew: a caller that must not let it must refuse such items
-    /// before it removes the lane.
-    #[must_use = "the items carry whatever permits they were pushed with"]
-    pub fn remove(&self, key: &K) -> Vec<T> {
-        self.shared.change(|state| state.remove(key))
+    /// While a batch of it is out, what waits behind it is dropped when the batch is settled, and the batch does not come
+    /// back. Later pushes are not affected: a caller that must not let them in must refuse them before.
+    pub fn discard(&self, key: &K) {
+        self.shared.discard(key);
     }
 
     /// Refuses later items and makes everything left due at once. Takers get the rest, and `None` when it is settled.
     pub fn close(&self) {
-        self.shared.change(State::close);
+        self.shared.close();
     }
 
     /// Whether [`close`](Self::close) was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.shared.read(|state| state.closed)
+        self.shared.is_closed()
     }
 
     /// When the next lane becomes due by the age of its oldest item, if nothing else happens first.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.shared.read(State::deadline)
+        self.shared.read(|schedule| schedule.deadline())
     }
 
-    /// Items that wait, without those that are out.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.shared.read(|state| state.waiting_items)
-    }
-
-    /// Whether no item waits. Batches may be out.
+    /// Whether nothing waits. Batches may be out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.shared.waiting().rows == 0
     }
 
-    /// Rows that wait, without those that are out.
+    /// Rows that wait, without those that are out. Goes over all lanes, as [`bytes`](Self::bytes) and [`is_empty`](Self::is_empty) do.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.shared.read(|state| state.waiting.rows)
+        self.shared.waiting().rows
     }
 
     /// Bytes that wait, without those that are out.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.shared.read(|state| state.waiting.bytes)
+        self.shared.waiting().bytes
     }
 
     /// What takers have out.
     #[must_use]
     pub fn out(&self) -> Weight {
-        self.shared.read(|state| state.out)
+        self.shared.read(|schedule| schedule.out)
     }
 
     /// Lanes that have items or a batch out.
     #[must_use]
     pub fn lanes(&self) -> usize {
-        self.shared.read(State::lane_count)
+        self.shared.read(|schedule| schedule.active())
     }
 
     /// The policy they were made with.
     #[must_use]
     pub fn policy(&self) -> Policy {
-        self.shared.read(|state| state.policy)
+        self.shared.policy
     }
 }
 
@@ -220,37 +229,9 @@ impl<K: Clone + Eq + Hash, T> fmt::Debug for Lanes<K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lanes")
             .field("lanes", &self.lanes())
-            .field("items", &self.len())
+            .field("rows", &self.rows())
             .field("bytes", &self.bytes())
             .field("out", &self.out())
             .finish_non_exhaustive()
-    }
-}
-
-/// What the handles share.
-pub(crate) struct Shared<K, T> {
-    state: Mutex<State<K, T>>,
-}
-
-impl<K: Clone + Eq + Hash, T> Shared<K, T> {
-    /// Changes the state and wakes, outside of the lock, whoever the change concerns.
-    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State<K, T>) -> R) -> R {
-        let mut state = self.lock();
-        let result = change(&mut state);
-        let woken = state.settle();
-        drop(state);
-        for waker in woken {
-            waker.wake();
-        }
-        result
-    }
-
-    pub(crate) fn read<R>(&self, read: impl FnOnce(&State<K, T>) -> R) -> R {
-        read(&self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<K, T>> {
-        // Only `K`'s Hash, Eq and Clone could panic under the lock; refusing to go on would lose the items.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

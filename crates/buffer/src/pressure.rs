@@ -1,8 +1,8 @@
 use std::fmt;
 use std::hash::Hash;
-use std::sync::Arc;
 
-use crate::lanes::Shared;
+use crate::shared::Shared;
+use crate::sync::Arc;
 
 /// Somebody waits for memory: while one of these lives, lanes are due whatever their age and size.
 ///
@@ -15,14 +15,14 @@ pub struct Pressure<K: Clone + Eq + Hash, T> {
 
 impl<K: Clone + Eq + Hash, T> Pressure<K, T> {
     pub(crate) fn new(shared: Arc<Shared<K, T>>) -> Self {
-        shared.change(|state| state.pressure += 1);
+        shared.change(|schedule| schedule.pressure += 1);
         Self { shared }
     }
 }
 
 impl<K: Clone + Eq + Hash, T> Drop for Pressure<K, T> {
     fn drop(&mut self) {
-        self.shared.change(|state| state.pressure -= 1);
+        self.shared.change(|schedule| schedule.pressure -= 1);
     }
 }
 

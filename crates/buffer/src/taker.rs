@@ -2,12 +2,12 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::hash::Hash;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Instant;
 
-use crate::lanes::Shared;
+use crate::shared::Shared;
+use crate::sync::Arc;
 use crate::{Clock, Taken, park};
 
 /// One who takes batches from [`Lanes`](crate::Lanes), with a place of its own among those who wait.
@@ -37,23 +37,23 @@ impl<K: Clone + Eq + Hash, T> Taker<K, T> {
     /// When pending, the caller must poll again when woken and at [`deadline`](Self::deadline), whichever is first.
     /// The core of the other ways to take; reads no clock, sets no timer.
     pub fn poll_take(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Taken<K, T>>> {
-        let waker = cx.waker().clone();
-        let place = &mut self.place;
-        // The waker that is replaced is dropped here, after the lock.
-        let (answer, _replaced) = self.shared.change(|state| state.poll_take(place, now, waker));
-        answer.map(|batch| batch.map(|batch| Taken::new(Arc::clone(&self.shared), batch)))
+        self.shared.poll_take(&mut self.place, now, cx.waker().clone())
     }
 
     /// When the next lane becomes due by the age of its oldest item, if nothing else happens first.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.shared.read(|state| state.deadline())
+        self.shared.read(|schedule| schedule.deadline())
+    }
+
+    fn look_again(&self) -> Option<Instant> {
+        self.shared.read(|schedule| schedule.look_again())
     }
 
     /// Stops waiting until the next poll, and passes a wake on that was meant for this taker.
     pub fn step_back(&mut self) {
         if let Some(ticket) = self.place.take() {
-            let _waker = self.shared.change(|state| state.takers.leave(ticket));
+            let _waker = self.shared.change(|schedule| schedule.takers.leave(ticket));
         }
     }
 
@@ -71,7 +71,7 @@ impl<K: Clone + Eq + Hash, T> Taker<K, T> {
             if let Poll::Ready(taken) = waiting.0.poll_take(clock.now(), cx) {
                 return Poll::Ready(taken);
             }
-            let deadline = waiting.0.deadline();
+            let deadline = waiting.0.look_again();
             if armed != deadline {
                 armed = deadline;
                 sleep.as_mut().set(deadline.map(|at| clock.sleep_until(at)));
@@ -99,7 +99,7 @@ impl<K: Clone + Eq + Hash, T> Taker<K, T> {
             if let Poll::Ready(taken) = self.poll_take(now, &mut cx) {
                 return taken;
             }
-            match self.deadline() {
+            match self.look_again() {
                 Some(at) => thread::park_timeout(at.saturating_duration_since(now)),
                 None => thread::park(),
             }

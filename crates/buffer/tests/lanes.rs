@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use common::{Bell, Item, never, numbers};
-use standpipe_buffer::{JoinLimit, Lanes, Policy, Reason, Weight};
+use common::{Bell, Item, complete, never, numbers};
+use standpipe_buffer::{Budget, JoinLimit, Lanes, Policy, Reason, Weight};
 
 const NO_LIMIT: JoinLimit = JoinLimit { rows: u64::MAX, bytes: u64::MAX, lanes: usize::MAX };
 
@@ -30,17 +30,17 @@ fn a_lane_that_is_out_is_nobody_elses_and_order_holds() {
     fill(&lanes, 1, 0..6, now);
     let first = lanes.try_take(now).unwrap();
     assert!(lanes.try_take(now).is_none(), "lane 1 has four more, and is out");
-    assert_eq!((lanes.len(), lanes.out()), (4, Weight { rows: 2, bytes: 2 }));
+    assert_eq!((lanes.rows(), lanes.out()), (4, Weight { rows: 2, bytes: 2 }));
     fill(&lanes, 1, 6..7, now);
-    first.give_back().unwrap();
+    assert!(first.give_back());
 
     let mut seen = Vec::new();
     lanes.close();
     while let Some(taken) = lanes.try_take(now) {
-        seen.extend(numbers(&taken.complete()));
+        seen.extend(complete(taken));
     }
     assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6]);
-    assert_eq!((lanes.lanes(), lanes.len(), lanes.out()), (0, 0, Weight::ZERO));
+    assert_eq!((lanes.lanes(), lanes.rows(), lanes.out()), (0, 0, Weight::ZERO));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_dropped_batch_goes_back_also_by_a_panic() {
     let lanes = lanes_of_two();
     fill(&lanes, 1, 0..3, now);
     drop(lanes.try_take(now).unwrap());
-    assert_eq!(lanes.len(), 3);
+    assert_eq!(lanes.rows(), 3);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let _taken = lanes.try_take(now).unwrap();
         panic!("the commit failed");
@@ -85,7 +85,7 @@ fn a_busy_lane_does_not_starve_the_others() {
         .map(|_| {
             let taken = lanes.try_take(now).unwrap();
             let key = *taken.key();
-            drop(taken.complete());
+            taken.complete();
             key
         })
         .collect();
@@ -113,10 +113,10 @@ fn more_lanes_join_a_commit_within_its_limit() {
     assert_eq!(rest.len(), 1, "lane 6 has one more item and is out");
     assert!(lanes.take_more(now, NO_LIMIT).is_empty());
     for taken in more.into_iter().chain(more_rows).chain(rest) {
-        drop(taken.complete());
+        taken.complete();
     }
-    drop(first.complete());
-    assert_eq!((lanes.lanes(), lanes.len()), (1, 1));
+    first.complete();
+    assert_eq!((lanes.lanes(), lanes.rows()), (1, 1));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_joining_lane_is_cut_to_the_room_there_is() {
     let more = lanes.take_more(now, JoinLimit { rows: 4, ..NO_LIMIT });
     assert_eq!(numbers(more[0].items()), [0, 1, 2, 3]);
     drop(more);
-    assert_eq!(lanes.len(), 10);
+    assert_eq!(lanes.rows(), 10);
 }
 
 #[test]
@@ -145,41 +145,74 @@ fn a_flush_covers_what_is_there_and_nothing_later() {
     // A flush while the batch is out covers the batch if it comes back, and what waits behind it.
     lanes.flush_all();
     assert_eq!(*lanes.try_take(now).unwrap().key(), 2);
-    taken.give_back().unwrap();
+    assert!(taken.give_back());
     let all = std::iter::from_fn(|| lanes.try_take(now)).find(|taken| *taken.key() == 1).unwrap();
-    assert_eq!(numbers(&all.complete()), [0, 1, 2]);
+    assert_eq!(complete(all), [0, 1, 2]);
     fill(&lanes, 1, 3..4, now);
     assert_eq!(lanes.take_more(now, NO_LIMIT).len(), 2);
-    drop(lanes.try_take(now).unwrap().complete());
+    lanes.try_take(now).unwrap().complete();
     assert!(lanes.try_take(now).is_none(), "item 3 came after the flush");
 }
 
 #[test]
-fn a_removed_lane_hands_its_items_over_and_the_others_go_on() {
+fn a_discarded_lane_is_dropped_and_the_others_go_on() {
     let now = Instant::now();
     let lanes = lanes_of_two();
-    fill(&lanes, 1, 0..3, now);
+    let budget = Budget::new(100);
+    for number in 0..3 {
+        lanes.push(1, Item::with(number, budget.try_acquire(10).unwrap()), now).unwrap();
+    }
     fill(&lanes, 2, 0..2, now);
-    assert_eq!(numbers(&lanes.remove(&1)), [0, 1, 2]);
-    assert!(lanes.remove(&1).is_empty());
+    lanes.discard(&1);
+    assert_eq!(budget.in_use(), 0);
+    lanes.discard(&1);
+    lanes.discard(&9);
     let taken = lanes.try_take(now).unwrap();
     assert_eq!(*taken.key(), 2);
-    drop(taken.complete());
-    assert_eq!((lanes.lanes(), lanes.len(), lanes.rows(), lanes.bytes()), (0, 0, 0, 0));
+    taken.complete();
+    assert_eq!((lanes.lanes(), lanes.rows(), lanes.bytes()), (0, 0, 0));
+    fill(&lanes, 1, 7..9, now);
+    assert_eq!(complete(lanes.try_take(now).unwrap()), [7, 8], "the lane begins anew");
 }
 
 #[test]
-fn a_batch_of_a_removed_lane_does_not_come_back() {
+fn a_batch_of_a_discarded_lane_does_not_come_back() {
     let now = Instant::now();
     let lanes = lanes_of_two();
     fill(&lanes, 1, 0..5, now);
     let taken = lanes.try_take(now).unwrap();
-    assert_eq!(numbers(&lanes.remove(&1)), [2, 3, 4]);
+    lanes.discard(&1);
     fill(&lanes, 1, 10..12, now);
-    assert!(lanes.try_take(now).is_none(), "one taker at a time for a key, removed or not");
-    assert_eq!(numbers(&taken.give_back().unwrap_err()), [0, 1]);
-    assert_eq!(numbers(&lanes.try_take(now).unwrap().complete()), [10, 11]);
-    assert_eq!(lanes.lanes(), 0);
+    assert!(lanes.try_take(now).is_none(), "one taker at a time for a key, discarded or not");
+    assert!(!taken.give_back());
+    assert_eq!(complete(lanes.try_take(now).unwrap()), [10, 11]);
+
+    fill(&lanes, 1, 12..16, now);
+    let taken = lanes.try_take(now).unwrap();
+    lanes.discard(&1);
+    fill(&lanes, 1, 16..18, now);
+    assert_eq!(complete(taken), [12, 13], "what was written was written");
+    assert_eq!(complete(lanes.try_take(now).unwrap()), [16, 17]);
+    assert_eq!((lanes.lanes(), lanes.out()), (0, Weight::ZERO));
+}
+
+#[test]
+fn a_lane_rests_and_the_others_go_on() {
+    let now = Instant::now();
+    let lanes = lanes_of_two();
+    fill(&lanes, 1, 0..2, now);
+    fill(&lanes, 2, 0..2, now);
+    let later = now + std::time::Duration::from_secs(1);
+    assert!(lanes.try_take(now).unwrap().give_back_until(later));
+    let _pressure = lanes.pressure();
+    lanes.flush_all();
+    assert_eq!(*lanes.try_take(now).unwrap().key(), 2);
+    lanes.take_more(now, NO_LIMIT).into_iter().for_each(|taken| assert_eq!(*taken.key(), 2));
+    lanes.close();
+    assert_eq!(lanes.deadline(), Some(later));
+    lanes.try_take(now).unwrap().complete();
+    assert!(lanes.try_take(now).is_none(), "lane 1 rests");
+    assert_eq!(complete(lanes.try_take(later).unwrap()), [0, 1]);
 }
 
 #[test]
@@ -205,7 +238,7 @@ fn closing_drains_and_ends_only_when_nothing_can_come_back() {
     let Poll::Ready(Some(again)) = taker.poll_take(now, &mut Context::from_waker(waker)) else {
         panic!("the batch came back");
     };
-    drop(again.complete());
+    again.complete();
     assert_eq!(bells[1].rings(), 1, "the end wakes all who wait");
     for (taker, waker) in &mut takers {
         assert!(matches!(taker.poll_take(now, &mut Context::from_waker(waker)), Poll::Ready(None)));

@@ -88,7 +88,7 @@ fn bytes_waiters_and_batches_are_recorded_and_come_back_to_nought() {
 
         lanes.push(1, Item::new(1, 7, 1), now).unwrap();
         lanes.flush(&1);
-        drop(lanes.try_take(now).unwrap().complete());
+        lanes.try_take(now).unwrap().complete();
         assert_eq!(value("buffer_batch_rows flush"), 7.0);
     });
 }

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use common::{Item, TokioClock, never, numbers};
+use common::{Item, TokioClock, complete, never, numbers};
 use standpipe_buffer::{Budget, Lanes};
 
 const KEYS: u64 = 8;
@@ -56,14 +56,13 @@ fn threads_move_everything_once_through_a_small_budget() {
                     turns += 1;
                     match turns % 5 {
                         0 => drop(taken),
-                        1 => taken.give_back().unwrap(),
+                        1 => assert!(taken.give_back()),
                         _ => {
                             let (key, done) = (*taken.key(), numbers(taken.items()));
                             committed.lock().unwrap().entry(key).or_default().extend(done);
-                            for item in taken.complete() {
+                            taken.complete_with(|item| {
                                 held.fetch_sub(item.bytes, Ordering::SeqCst);
-                                drop(item);
-                            }
+                            });
                         }
                     }
                 }
@@ -117,8 +116,8 @@ async fn tasks_move_everything_once_although_takes_and_acquires_are_cancelled() 
                     if turns % 4 == 0 {
                         continue;
                     }
-                    let first = taken.items()[0].number;
-                    committed.push((*taken.key(), first, numbers(&taken.complete())));
+                    let first = taken.items().next().unwrap().number;
+                    committed.push((*taken.key(), first, complete(taken)));
                 }
             })
         })

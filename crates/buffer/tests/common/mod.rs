@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use standpipe_buffer::{Clock, Permit, Policy, Weigh, Weight};
+use standpipe_buffer::{Clock, Permit, Policy, Taken, Weigh, Weight};
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 
@@ -36,8 +36,15 @@ impl Weigh for Item {
     }
 }
 
-pub fn numbers(items: &[Item]) -> Vec<u64> {
-    items.iter().map(|item| item.number).collect()
+pub fn numbers<'i>(items: impl IntoIterator<Item = &'i Item>) -> Vec<u64> {
+    items.into_iter().map(|item| item.number).collect()
+}
+
+/// Completes a batch and returns its numbers.
+pub fn complete<K: Clone + Eq + std::hash::Hash>(taken: Taken<K, Item>) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    taken.complete_with(|item| numbers.push(item.number));
+    numbers
 }
 
 /// A policy under which nothing is due by itself.

@@ -1,0 +1,104 @@
+use std::fmt;
+use std::hash::Hash;
+use std::time::Instant;
+
+use crate::lane::Lane;
+use crate::queue::{Chain, Entry};
+use crate::shared::{Shared, counted};
+use crate::sync::Arc;
+use crate::{PushError, Weigh, Weight};
+
+/// Pushes to one lane, without looking it up. A clone is another handle to the same lane.
+///
+/// Order is kept for each producer: what one thread pushed first is taken first, whichever handle it used.
+pub struct Producer<K: Clone + Eq + Hash, T> {
+    shared: Arc<Shared<K, T>>,
+    lane: Arc<Lane<K, T>>,
+}
+
+impl<K: Clone + Eq + Hash, T> Producer<K, T> {
+    pub(crate) fn new(shared: &Arc<Shared<K, T>>, key: K) -> Result<Self, PushError<K>> {
+        match shared.lane(key.clone()) {
+            Some(lane) => Ok(Self { shared: Arc::clone(shared), lane }),
+            None => Err(PushError { item: key }),
+        }
+    }
+
+    /// The lane's key.
+    #[must_use]
+    pub fn key(&self) -> &K {
+        &self.lane.key
+    }
+
+    /// Appends an item; as [`Lanes::push`](crate::Lanes::push). Lock-free, but where it wakes a taker that sleeps.
+    ///
+    /// # Errors
+    /// Hands the item back when the lanes are closed.
+    #[inline]
+    pub fn push(&self, item: T, now: Instant) -> Result<(), PushError<T>>
+    where
+        T: Weigh,
+    {
+        self.push_entry(item, Some(now))
+    }
+
+    #[inline]
+    pub(crate) fn push_entry(&self, item: T, now: Option<Instant>) -> Result<(), PushError<T>>
+    where
+        T: Weigh,
+    {
+        let entry = self.shared.entry(item, now);
+        let is_asleep = self.shared.push_to(&self.lane, entry).map_err(|item| PushError { item })?;
+        self.shared.wake_if(is_asleep);
+        Ok(())
+    }
+
+    /// Appends all of `items`, in order and next to each other: a taker sees them all or none of them. They leave the
+    /// vector, which keeps its room for the next ones.
+    ///
+    /// # Errors
+    /// When the lanes are closed; the items stay where they are.
+    ///
+    /// # Panics
+    /// When an item's `weight` panics; what is left in `items` is not specified then, and nothing was pushed.
+    pub fn push_batch(&self, items: &mut Vec<T>, now: Instant) -> Result<(), PushError<()>>
+    where
+        T: Weigh,
+    {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let at = self.shared.time_word(now);
+        let mut chain = Chain::new(items.len(), &self.shared.spares);
+        let mut weight = Weight::ZERO;
+        let mut left = items.len();
+        for item in items.drain(..) {
+            let each = counted(item.weight());
+            weight = weight.add(each);
+            chain.push(Entry { weight: each, at, item }, left);
+            left -= 1;
+        }
+        match self.shared.push_chain_to(&self.lane, chain, weight, at) {
+            Ok(is_asleep) => {
+                self.shared.wake_if(is_asleep);
+                Ok(())
+            }
+            Err(mut refused) => {
+                refused.drain(|entry| items.push(entry.item));
+                Err(PushError { item: () })
+            }
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, T> Clone for Producer<K, T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), lane: Arc::clone(&self.lane) }
+    }
+}
+
+impl<K: Clone + Eq + Hash + fmt::Debug, T> fmt::Debug for Producer<K, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("key", self.key()).finish_non_exhaustive()
+    }
+}
