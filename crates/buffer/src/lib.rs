@@ -12,6 +12,11 @@ mod lanes;
 mod meter;
 mod park;
 mod permit;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod policy;
 mod pressure;
 mod state;

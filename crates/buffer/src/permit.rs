@@ -19,6 +19,12 @@ impl Permit {
         Self { budget, bytes }
     }
 
+    /// Its bytes alone: they stay taken until somebody [releases](Budget::release) them, and may get a
+    /// [permit](Budget::permit) again.
+    pub(crate) fn dissolve(mut self) -> u64 {
+        std::mem::take(&mut self.bytes)
+    }
+
     /// Bytes this permit stands for.
     #[must_use]
     pub fn bytes(&self) -> u64 {
