@@ -55,9 +55,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.budget.release(self.bytes);
-        }
+        self.budget.release(self.bytes);
     }
 }
 

@@ -59,6 +59,11 @@ impl Queue {
         self.waiting
     }
 
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.places.capacity()
+    }
+
     pub(super) fn push(&mut self, bytes: u64, waker: Waker) -> Ticket {
         let place =
             Place { bytes, stands: Stands::Waiting, waker: Some(waker), before: self.last, after: NONE };

@@ -303,6 +303,11 @@ impl Shared {
     pub(super) fn listeners(&self) -> usize {
         self.listeners.count()
     }
+
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.lock().places()
+    }
 }
 
 fn woken(round: Round, panicked: &mut Panicked) {
