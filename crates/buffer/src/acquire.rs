@@ -3,6 +3,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::budget::Ticket;
+use crate::meter::Since;
 use crate::{Budget, BudgetError, Permit};
 
 /// The future of [`Budget::acquire`]: resolves to the permit, or to why there is none.
@@ -15,14 +16,15 @@ use crate::{Budget, BudgetError, Permit};
 #[derive(Debug)]
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Acquire {
-    budget: Budget,
+    /// `None` once it has resolved: the permit has it.
+    budget: Option<Budget>,
     bytes: u64,
-    stage: Stage,
+    queued: Option<(Ticket, Since)>,
 }
 
 impl Acquire {
     pub(crate) fn new(budget: Budget, bytes: u64) -> Self {
-        Self { budget, bytes, stage: Stage::Unasked }
+        Self { budget: Some(budget), bytes, queued: None }
     }
 }
 
@@ -30,36 +32,37 @@ impl Future for Acquire {
     type Output = Result<Permit, BudgetError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = match self.stage {
-            Stage::Unasked => match self.budget.ask(self.bytes, cx.waker()) {
-                Ok(Err(ticket)) => {
-                    self.stage = Stage::Queued(ticket);
+        let Self { budget: kept, bytes, queued } = &mut *self;
+        let Some(budget) = kept else { panic!("`Acquire` polled after it resolved") };
+        let answer = match *queued {
+            Some((ticket, since)) => {
+                let answer = budget.ask_again(ticket, cx.waker());
+                if answer.is_ready() {
+                    *queued = None;
+                    since.waited();
+                }
+                answer
+            }
+            None => match budget.ask(*bytes, cx.waker()) {
+                Ok(None) => Poll::Ready(Ok(())),
+                Ok(Some(ticket)) => {
+                    *queued = Some((ticket, Since::now()));
                     Poll::Pending
                 }
-                Ok(Ok(permit)) => Poll::Ready(Ok(permit)),
-                Err(error) => Poll::Ready(Err(error)),
+                Err(refused) => Poll::Ready(Err(refused)),
             },
-            Stage::Queued(ticket) => self.budget.ask_again(ticket, self.bytes, cx.waker()),
-            Stage::Done => panic!("`Acquire` polled after it resolved"),
         };
-        if answer.is_ready() {
-            self.stage = Stage::Done;
-        }
-        answer
+        let Poll::Ready(answer) = answer else { return Poll::Pending };
+        // Moved, not copied: the count of handles is as busy as the bytes.
+        let Some(budget) = kept.take() else { return Poll::Pending };
+        Poll::Ready(answer.map(|()| Permit::new(budget, *bytes)))
     }
 }
 
 impl Drop for Acquire {
     fn drop(&mut self) {
-        if let Stage::Queued(ticket) = self.stage {
-            self.budget.leave(ticket, self.bytes);
+        if let (Some((ticket, _)), Some(budget)) = (self.queued, &self.budget) {
+            budget.leave(ticket, self.bytes);
         }
     }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    Unasked,
-    Queued(Ticket),
-    Done,
 }

@@ -128,7 +128,8 @@ impl<K: Clone + Eq + Hash, T> Taken<K, T> {
     /// When `each` panics; the items left are dropped, and the lane is free all the same.
     pub fn complete_with(mut self, each: impl FnMut(T)) {
         let Some(reader) = self.reader.take() else { return };
-        let mut done = Done { shared: &self.shared, id: self.id, reader: Some(reader), bytes: self.span.weight.bytes };
+        let mut done =
+            Done { shared: &self.shared, id: self.id, reader: Some(reader), bytes: self.span.weight.bytes };
         if let Some(reader) = &mut done.reader {
             reader.consume(self.span.items, each);
         }

@@ -50,12 +50,17 @@ impl<K, T> Lane<K, T> {
         })
     }
 
-    /// Appends an item. `clock` is asked only where the item has no time and found the lane empty.
+    /// Appends an item. `clock` is asked where it found the lane empty, and for some of those that have no time.
     #[inline]
-    pub(crate) fn push(&self, entry: Entry<T>, policy: &Policy, clock: impl Fn() -> u64) -> Result<Pushed, T> {
-        let (weight, at) = (entry.weight, entry.at);
+    pub(crate) fn push(
+        &self,
+        entry: Entry<T>,
+        policy: &Policy,
+        clock: impl Fn() -> u64,
+    ) -> Result<Pushed, T> {
+        let weight = entry.weight;
         self.queue.push(entry, &clock).map_err(|entry| entry.item)?;
-        Ok(self.count(weight, at, policy, clock))
+        Ok(self.count(weight, policy, clock))
     }
 
     /// Appends many in one step.
@@ -65,21 +70,20 @@ impl<K, T> Lane<K, T> {
         weight: Weight,
         at: u64,
         policy: &Policy,
-        clock: impl FnOnce() -> u64,
     ) -> Result<Pushed, Chain<T>> {
         self.queue.push_chain(chain)?;
-        Ok(self.count(weight, at, policy, clock))
+        Ok(self.count(weight, policy, || at))
     }
 
     #[inline]
-    fn count(&self, weight: Weight, at: u64, policy: &Policy, clock: impl FnOnce() -> u64) -> Pushed {
+    fn count(&self, weight: Weight, policy: &Policy, clock: impl FnOnce() -> u64) -> Pushed {
         let (rows, bytes) = (signed(weight.rows), signed(weight.bytes));
         let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         // The last step, and AcqRel: whoever reads this word after it sees the item.
         let before = self.load.fetch_add(rows.saturating_mul(Self::ROW), Ordering::AcqRel);
         let rows_before = before >> 2;
         if rows_before <= 0 {
-            self.began.store(if at == 0 { clock() } else { at }, Ordering::Release);
+            self.began.store(clock(), Ordering::Release);
             return Pushed::Tell;
         }
         if before & Self::STUCK != 0 {
@@ -133,7 +137,6 @@ impl<K, T> Lane<K, T> {
             budget.release(bytes);
         }
     }
-
 }
 
 impl<K, T> Drop for Lane<K, T> {

@@ -2,7 +2,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::time::Instant;
 
-use crate::shared::Shared;
+use crate::shared::{Shared, at};
 use crate::sync::Arc;
 use crate::{Budget, Clock, JoinLimit, Policy, Pressure, Producer, PushError, Taken, Taker, Weigh, Weight};
 
@@ -82,7 +82,8 @@ impl<K: Clone + Eq + Hash, T> Lanes<K, T> {
     where
         T: Weigh,
     {
-        self.shared.push(key, item, Some(now)).map_err(|item| PushError { item })
+        let weight = item.weight();
+        self.shared.push(key, item, weight, at(now)).map_err(|item| PushError { item })
     }
 
     /// A handle that pushes to the lane of `key` without looking it up. The lane is not forgotten while it lives.

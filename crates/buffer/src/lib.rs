@@ -4,8 +4,10 @@
 mod acquire;
 mod batch;
 mod budget;
+mod buffer;
 mod clock;
 mod error;
+mod feed;
 #[expect(unsafe_code, reason = "lanes are their own list, so posting one allocates nothing")]
 mod inbox;
 mod index;
@@ -14,10 +16,18 @@ mod lanes;
 mod meter;
 mod park;
 mod permit;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod policy;
 mod pressure;
 mod producer;
-#[expect(unsafe_code, reason = "measured: a lock-free push; each block has its argument, loom and Miri check them")]
+#[expect(
+    unsafe_code,
+    reason = "measured: a lock-free push; each block has its argument, loom and Miri check them"
+)]
 mod queue;
 mod schedule;
 mod shared;
@@ -30,8 +40,10 @@ mod weight;
 pub use acquire::Acquire;
 pub use batch::{Items, Reason, Taken};
 pub use budget::Budget;
+pub use buffer::Buffer;
 pub use clock::Clock;
-pub use error::{BudgetError, PushError};
+pub use error::{BudgetError, BufferError, PushError};
+pub use feed::Feed;
 pub use lanes::Lanes;
 pub use permit::Permit;
 pub use policy::{JoinLimit, Policy};

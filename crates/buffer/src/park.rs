@@ -6,9 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-/// A waker that unparks the calling thread.
+/// A waker that unparks the calling thread. Always the same one, so waiting allocates nothing.
 pub(crate) fn waker() -> Waker {
-    Waker::from(Arc::new(Unpark(thread::current())))
+    thread_local! {
+        static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
+    }
+    // While the thread ends, a destructor may wait yet.
+    WAKER.try_with(Waker::clone).unwrap_or_else(|_| Waker::from(Arc::new(Unpark(thread::current()))))
 }
 
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {

@@ -19,6 +19,16 @@ impl Permit {
         Self { budget, bytes }
     }
 
+    /// Its bytes alone: they stay taken until somebody [releases](Budget::release) them, and may get a
+    /// [permit](Budget::permit) again.
+    pub(crate) fn dissolve(mut self) -> u64 {
+        std::mem::take(&mut self.bytes)
+    }
+
+    pub(crate) fn is_of(&self, budget: &Budget) -> bool {
+        self.budget.is_same(budget)
+    }
+
     /// Bytes this permit stands for.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -49,9 +59,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.budget.release(self.bytes);
-        }
+        self.budget.release(self.bytes);
     }
 }
 

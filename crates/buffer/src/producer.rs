@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::lane::Lane;
 use crate::queue::{Chain, Entry};
-use crate::shared::{Shared, counted};
+use crate::shared::{Shared, Time, at, counted};
 use crate::sync::Arc;
 use crate::{PushError, Weigh, Weight};
 
@@ -39,16 +39,18 @@ impl<K: Clone + Eq + Hash, T> Producer<K, T> {
     where
         T: Weigh,
     {
-        self.push_entry(item, Some(now))
+        let weight = item.weight();
+        self.push_weighed(item, weight, at(now)).map_err(|item| PushError { item })
     }
 
     #[inline]
-    pub(crate) fn push_entry(&self, item: T, now: Option<Instant>) -> Result<(), PushError<T>>
-    where
-        T: Weigh,
-    {
-        let entry = self.shared.entry(item, now);
-        let is_asleep = self.shared.push_to(&self.lane, entry).map_err(|item| PushError { item })?;
+    pub(crate) fn push_weighed(
+        &self,
+        item: T,
+        weight: Weight,
+        time: Time<impl Fn() -> Instant>,
+    ) -> Result<(), T> {
+        let is_asleep = self.shared.push_to(&self.lane, item, weight, time)?;
         self.shared.wake_if(is_asleep);
         Ok(())
     }
@@ -68,27 +70,47 @@ impl<K: Clone + Eq + Hash, T> Producer<K, T> {
         if items.is_empty() {
             return Ok(());
         }
-        let at = self.shared.time_word(now);
+        let run = self.run_of(items, now);
+        self.push_run(run).map_err(|mut refused| {
+            refused.chain.drain(|entry| items.push(entry.item));
+            PushError { item: () }
+        })
+    }
+
+    /// Moves the items to where they will wait, unknown to the taker as yet.
+    pub(crate) fn run_of(&self, items: &mut Vec<T>, now: Instant) -> Run<T>
+    where
+        T: Weigh,
+    {
+        let came = self.shared.time_word(now);
         let mut chain = Chain::new(items.len(), &self.shared.spares);
-        let mut weight = Weight::ZERO;
-        let mut left = items.len();
+        let (mut weight, mut left) = (Weight::ZERO, items.len());
         for item in items.drain(..) {
             let each = counted(item.weight());
             weight = weight.add(each);
-            chain.push(Entry { weight: each, at, item }, left);
+            chain.push(Entry { weight: each, at: came, item }, left);
             left -= 1;
         }
-        match self.shared.push_chain_to(&self.lane, chain, weight, at) {
+        Run { chain, weight, came }
+    }
+
+    pub(crate) fn push_run(&self, run: Run<T>) -> Result<(), Run<T>> {
+        let Run { chain, weight, came } = run;
+        match self.shared.push_chain_to(&self.lane, chain, weight, came) {
             Ok(is_asleep) => {
                 self.shared.wake_if(is_asleep);
                 Ok(())
             }
-            Err(mut refused) => {
-                refused.drain(|entry| items.push(entry.item));
-                Err(PushError { item: () })
-            }
+            Err(chain) => Err(Run { chain, weight, came }),
         }
     }
+}
+
+/// Items that are pushed in one step.
+pub(crate) struct Run<T> {
+    pub(crate) chain: Chain<T>,
+    pub(crate) weight: Weight,
+    came: u64,
 }
 
 impl<K: Clone + Eq + Hash, T> Clone for Producer<K, T> {

@@ -438,7 +438,8 @@ impl<K, T> Entry<K, T> {
 
 /// What a batch costs of its lane's credit: the part of a whole batch that it is, by rows or bytes.
 fn cost(weight: Weight, policy: &Policy) -> i64 {
-    let part = |value: u64, whole: u64| u128::from(value) * WHOLE.unsigned_abs() as u128 / u128::from(whole.max(1));
+    let part =
+        |value: u64, whole: u64| u128::from(value) * WHOLE.unsigned_abs() as u128 / u128::from(whole.max(1));
     let cost = part(weight.rows, policy.rows_max).max(part(weight.bytes, policy.bytes_max)).max(1);
     i64::try_from(cost).unwrap_or(WHOLE * 64).min(WHOLE * 64)
 }

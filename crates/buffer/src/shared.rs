@@ -11,10 +11,17 @@ use crate::lane::{Lane, Pushed};
 use crate::queue::{Chain, Entry, Reader, Spares};
 use crate::schedule::{CheckedOut, Ended, KEPT, Schedule};
 use crate::sync::{Arc, AtomicBool, Ordering};
-use crate::{Budget, JoinLimit, Policy, Taken, Weigh, Weight, time};
+use crate::{Budget, JoinLimit, Policy, Taken, Weight, time};
 
 /// How many parts of the buffer's turn a key gets; see [`Lanes::with_shares`](crate::Lanes::with_shares).
 pub(crate) type Shares<K> = Box<dyn Fn(&K) -> u32 + Send + Sync>;
+
+/// When an item came.
+pub(crate) enum Time<C> {
+    At(Instant),
+    /// To be asked only now and then: see [`TIMED_EVERY`](crate::queue).
+    By(C),
+}
 
 /// What the handles share.
 ///
@@ -56,33 +63,43 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
     }
 
     /// Appends an item to the lane of `key`.
-    pub(crate) fn push(&self, key: K, item: T, now: Option<Instant>) -> Result<(), T>
-    where
-        T: Weigh,
-    {
-        let entry = self.entry(item, now);
+    pub(crate) fn push(
+        &self,
+        key: K,
+        item: T,
+        weight: Weight,
+        time: Time<impl Fn() -> Instant>,
+    ) -> Result<(), T> {
         let pushed = match self.lanes.get(&key) {
-            Some(lane) => self.push_to(&lane, entry),
+            Some(lane) => self.push_to(&lane, item, weight, time),
             None => match self.lane(key) {
-                Some(lane) => self.push_to(&lane, entry),
-                None => Err(entry.item),
+                Some(lane) => self.push_to(&lane, item, weight, time),
+                None => Err(item),
             },
         };
         // The lane's place in the map is free here.
         pushed.map(|wakes| self.wake_if(wakes))
     }
 
-    pub(crate) fn entry(&self, item: T, now: Option<Instant>) -> Entry<T>
-    where
-        T: Weigh,
-    {
-        Entry { weight: counted(item.weight()), at: now.map_or(0, |now| self.time_word(now)), item }
-    }
-
     /// Appends to a lane. Returns whether a taker sleeps that has to be woken.
     #[inline]
-    pub(crate) fn push_to(&self, lane: &Arc<Lane<K, T>>, entry: Entry<T>) -> Result<bool, T> {
-        let pushed = lane.push(entry, &self.policy, || self.time_word(Instant::now()))?;
+    pub(crate) fn push_to(
+        &self,
+        lane: &Arc<Lane<K, T>>,
+        item: T,
+        weight: Weight,
+        time: Time<impl Fn() -> Instant>,
+    ) -> Result<bool, T> {
+        let pushed = match time {
+            Time::At(now) => {
+                let at = self.time_word(now);
+                lane.push(Entry { weight: counted(weight), at, item }, &self.policy, || at)?
+            }
+            Time::By(clock) => {
+                let entry = Entry { weight: counted(weight), at: 0, item };
+                lane.push(entry, &self.policy, || self.time_word(clock()))?
+            }
+        };
         Ok(pushed == Pushed::Tell && self.inbox.post(lane))
     }
 
@@ -94,7 +111,7 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
         weight: Weight,
         at: u64,
     ) -> Result<bool, Chain<T>> {
-        let pushed = lane.push_chain(chain, weight, at, &self.policy, || self.time_word(Instant::now()))?;
+        let pushed = lane.push_chain(chain, weight, at, &self.policy)?;
         Ok(pushed == Pushed::Tell && self.inbox.post(lane))
     }
 
@@ -215,7 +232,9 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
             let Some(lane) = schedule.lane_of(id) else { continue };
             // Known to the map, the schedule and the reader only, so nobody can push to it while its place is held.
             let is_gone = self.lanes.remove_if(&lane.key, |_, lane| {
-                Arc::strong_count(lane) == 3 && lane.waiting().rows == 0 && !lane.is_posted.load(Ordering::Acquire)
+                Arc::strong_count(lane) == 3
+                    && lane.waiting().rows == 0
+                    && !lane.is_posted.load(Ordering::Acquire)
             });
             schedule.vacate(id, is_gone.is_some());
         }
@@ -329,4 +348,9 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
 /// An item counts as a row at least: where something waits, something is counted.
 pub(crate) fn counted(weight: Weight) -> Weight {
     Weight { rows: weight.rows.max(1), ..weight }
+}
+
+/// For an item that came at `now`.
+pub(crate) fn at(now: Instant) -> Time<fn() -> Instant> {
+    Time::At(now)
 }

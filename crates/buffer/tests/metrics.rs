@@ -12,7 +12,7 @@ use common::{Item, never, poll};
 use metrics::{
     Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
-use standpipe_buffer::{Budget, Lanes};
+use standpipe_buffer::{Budget, Clock, Lanes};
 
 type Seen = Arc<Mutex<BTreeMap<String, f64>>>;
 
@@ -56,8 +56,21 @@ impl Recorder for Recording {
         Gauge::from_arc(Arc::new(Cell(key.name().to_owned(), Arc::clone(&self.0))))
     }
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        let reason = key.labels().next().unwrap().value().to_owned();
-        Histogram::from_arc(Arc::new(Cell(format!("{} {reason}", key.name()), Arc::clone(&self.0))))
+        let reason = key.labels().next().map(|label| format!(" {}", label.value())).unwrap_or_default();
+        Histogram::from_arc(Arc::new(Cell(format!("{}{reason}", key.name()), Arc::clone(&self.0))))
+    }
+}
+
+/// A clock that stands still, with timers that never ring.
+struct Stopped(Instant);
+
+impl Clock for Stopped {
+    type Sleep = std::future::Pending<()>;
+    fn now(&self) -> Instant {
+        self.0
+    }
+    fn sleep_until(&self, _deadline: Instant) -> Self::Sleep {
+        std::future::pending()
     }
 }
 
@@ -74,17 +87,27 @@ fn bytes_waiters_and_batches_are_recorded_and_come_back_to_nought() {
         assert!(poll(cancelled.as_mut()).is_pending());
         assert!(poll(granted_then_cancelled.as_mut()).is_pending());
         assert!(poll(granted.as_mut()).is_pending());
-        assert_eq!((value("buffer_bytes"), value("buffer_waiters")), (10.0, 3.0));
+        assert_eq!((value("buffer_bytes"), value("buffer_waiters")), (10.0, 3.0), "said when pressure began");
 
         drop(cancelled);
         drop(permit.split(4));
+        budget.record();
         assert_eq!((value("buffer_bytes"), value("buffer_waiters")), (6.0, 1.0));
         drop((granted_then_cancelled, permit));
         let granted = poll(granted.as_mut()).map(Result::unwrap);
         assert!(granted.is_ready());
+        budget.record();
         assert_eq!((value("buffer_bytes"), value("buffer_waiters")), (6.0, 0.0));
         drop(granted);
+        budget.record();
         assert_eq!(value("buffer_bytes"), 0.0);
+        assert!(value("buffer_wait_seconds") > 0.0);
+
+        let full = budget.try_acquire(10).unwrap();
+        let mut delayed = Box::pin(budget.admit(1, &Stopped(now)));
+        assert!(poll(delayed.as_mut()).is_pending());
+        assert_eq!(value("buffer_delay_seconds"), Budget::DELAY_UNKNOWN.as_secs_f64());
+        drop((delayed, full));
 
         lanes.push(1, Item::new(1, 7, 1), now).unwrap();
         lanes.flush(&1);

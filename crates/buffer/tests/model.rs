@@ -197,9 +197,7 @@ impl Run {
         lane.out = lane.waiting.drain(..taken.len()).collect();
         assert_eq!(numbers(taken.items()), lane.out.iter().map(|row| row.number).collect::<Vec<_>>());
         let weight = taken.weight();
-        assert!(
-            taken.len() == 1 || (weight.rows <= POLICY.rows_max && weight.bytes <= POLICY.bytes_max)
-        );
+        assert!(taken.len() == 1 || (weight.rows <= POLICY.rows_max && weight.bytes <= POLICY.bytes_max));
         assert_eq!(taken.oldest(), Some(lane.out[0].at));
         self.out.push(taken);
     }

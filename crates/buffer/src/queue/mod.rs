@@ -118,7 +118,8 @@ impl<T> Queue<T> {
             if seen.is_closed() {
                 return Err(chain);
             }
-            if self.tail.compare_exchange(seen.0, chain.tail().0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            if self.tail.compare_exchange(seen.0, chain.tail().0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            {
                 let first = chain.release();
                 Self::link(seen, first);
                 return Ok(());

@@ -1,0 +1,45 @@
+//! Known failures that lie inside this crate's own code, to be switched on by the tests that must then fail. Without the
+//! feature `planted` the switch is the constant `false`, and nothing of it is left in the program.
+#![cfg_attr(not(feature = "planted"), allow(unreachable_pub))]
+
+/// One failure that others had (see `docs/known-failures.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Plant {
+    /// M4: every waiter calls for relief.
+    RelievesEachWaiter,
+    /// M6: a permit's bytes are free as soon as its item is counted, not when it is dropped.
+    ReleasesEarly,
+    /// M7: a request that is cancelled stays where it waited.
+    ForgetsCancelled,
+    /// M12: a request larger than the budget waits for bytes that cannot come.
+    QueuesOversized,
+}
+
+#[cfg(feature = "planted")]
+mod switch {
+    use std::cell::Cell;
+
+    thread_local! {
+        static PLANTED: Cell<Option<super::Plant>> = const { Cell::new(None) };
+    }
+
+    /// Plants a failure in what the calling thread does from here on, or none.
+    pub fn plant(what: Option<super::Plant>) {
+        PLANTED.set(what);
+    }
+
+    pub(crate) fn is(plant: super::Plant) -> bool {
+        PLANTED.get() == Some(plant)
+    }
+}
+
+#[cfg(not(feature = "planted"))]
+mod switch {
+    pub(crate) const fn is(_plant: super::Plant) -> bool {
+        false
+    }
+}
+
+pub(crate) use switch::is;
+#[cfg(feature = "planted")]
+pub use switch::plant;
