@@ -1,18 +1,12 @@
 use crate::queue::{Chain, Entry, Queue, Spares};
-use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Line, Ordering};
 use crate::{Budget, Policy, Weight};
 
 /// One key's items, and what producers tell the scheduler about them.
 pub(crate) struct Lane<K, T> {
+    /// What each push writes.
+    hot: Line<Hot<T>>,
     pub(crate) key: K,
-    pub(crate) queue: Queue<T>,
-    /// Four for each row that waits, plus [`STUCK`](Self::STUCK). Counted after the items are published, so it may be
-    /// below nought for a moment, when the reader was faster.
-    load: AtomicI64,
-    /// Bytes that wait, likewise.
-    bytes: AtomicI64,
-    /// When the item came that found the lane empty, as [`Entry::at`]; for items that nobody timed.
-    began: AtomicU64,
     /// The scheduler's number for it, 0 before it has one.
     pub(crate) id: AtomicU64,
     /// Whether it is in the inbox, and what is behind it there.
@@ -20,6 +14,17 @@ pub(crate) struct Lane<K, T> {
     pub(crate) behind: AtomicPtr<Lane<K, T>>,
     /// Gets the bytes of what is dropped with the lane.
     budget: Option<Budget>,
+}
+
+struct Hot<T> {
+    /// Four for each row that waits, plus [`STUCK`](Lane::STUCK). Counted after the items are published, so it may be
+    /// below nought for a moment, when the reader was faster.
+    load: AtomicI64,
+    /// Bytes that wait, likewise.
+    bytes: AtomicI64,
+    /// When the item came that found the lane empty, as [`Entry::at`]; for items that nobody timed.
+    began: AtomicU64,
+    queue: Queue<T>,
 }
 
 /// What came of a push.
@@ -38,11 +43,13 @@ impl<K, T> Lane<K, T> {
 
     pub(crate) fn new(key: K, spares: &Arc<Spares<T>>, budget: Option<Budget>) -> Arc<Self> {
         Arc::new(Self {
+            hot: Line(Hot {
+                load: AtomicI64::new(0),
+                bytes: AtomicI64::new(0),
+                began: AtomicU64::new(0),
+                queue: Queue::new(Arc::clone(spares)),
+            }),
             key,
-            queue: Queue::new(Arc::clone(spares)),
-            load: AtomicI64::new(0),
-            bytes: AtomicI64::new(0),
-            began: AtomicU64::new(0),
             id: AtomicU64::new(0),
             is_posted: AtomicBool::new(false),
             behind: AtomicPtr::new(std::ptr::null_mut()),
@@ -59,7 +66,7 @@ impl<K, T> Lane<K, T> {
         clock: impl Fn() -> u64,
     ) -> Result<Pushed, T> {
         let weight = entry.weight;
-        self.queue.push(entry, &clock).map_err(|entry| entry.item)?;
+        self.hot.0.queue.push(entry, &clock).map_err(|entry| entry.item)?;
         Ok(self.count(weight, policy, clock))
     }
 
@@ -71,23 +78,23 @@ impl<K, T> Lane<K, T> {
         at: u64,
         policy: &Policy,
     ) -> Result<Pushed, Chain<T>> {
-        self.queue.push_chain(chain)?;
+        self.hot.0.queue.push_chain(chain)?;
         Ok(self.count(weight, policy, || at))
     }
 
     #[inline]
     fn count(&self, weight: Weight, policy: &Policy, clock: impl FnOnce() -> u64) -> Pushed {
         let (rows, bytes) = (signed(weight.rows), signed(weight.bytes));
-        let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let bytes_before = self.hot.0.bytes.fetch_add(bytes, Ordering::Relaxed);
         // The last step, and AcqRel: whoever reads this word after it sees the item.
-        let before = self.load.fetch_add(rows.saturating_mul(Self::ROW), Ordering::AcqRel);
+        let before = self.hot.0.load.fetch_add(rows.saturating_mul(Self::ROW), Ordering::AcqRel);
         let rows_before = before >> 2;
         if rows_before <= 0 {
-            self.began.store(clock(), Ordering::Release);
+            self.hot.0.began.store(clock(), Ordering::Release);
             return Pushed::Tell;
         }
         if before & Self::STUCK != 0 {
-            self.load.fetch_and(!Self::STUCK, Ordering::AcqRel);
+            self.hot.0.load.fetch_and(!Self::STUCK, Ordering::AcqRel);
             return Pushed::Tell;
         }
         let crosses = |before: i64, added: i64, limit: u64| {
@@ -100,33 +107,37 @@ impl<K, T> Lane<K, T> {
         Pushed::Quietly
     }
 
+    pub(crate) fn queue(&self) -> &Queue<T> {
+        &self.hot.0.queue
+    }
+
     /// Says that the reader waits for a slot that was given out: the next push tells the scheduler.
     pub(crate) fn mark_stuck(&self) {
-        self.load.fetch_or(Self::STUCK, Ordering::AcqRel);
+        self.hot.0.load.fetch_or(Self::STUCK, Ordering::AcqRel);
     }
 
     /// What waits, as far as it is counted.
     pub(crate) fn waiting(&self) -> Weight {
-        let rows = self.load.load(Ordering::Acquire) >> 2;
-        let bytes = self.bytes.load(Ordering::Acquire);
+        let rows = self.hot.0.load.load(Ordering::Acquire) >> 2;
+        let bytes = self.hot.0.bytes.load(Ordering::Acquire);
         Weight { rows: unsigned(rows), bytes: unsigned(bytes) }
     }
 
     /// A batch of it was taken out.
     pub(crate) fn took(&self, weight: Weight) {
-        self.load.fetch_sub(signed(weight.rows).saturating_mul(Self::ROW), Ordering::AcqRel);
-        self.bytes.fetch_sub(signed(weight.bytes), Ordering::AcqRel);
+        self.hot.0.load.fetch_sub(signed(weight.rows).saturating_mul(Self::ROW), Ordering::AcqRel);
+        self.hot.0.bytes.fetch_sub(signed(weight.bytes), Ordering::AcqRel);
     }
 
     /// A batch of it came back.
     pub(crate) fn restored(&self, weight: Weight) {
-        self.load.fetch_add(signed(weight.rows).saturating_mul(Self::ROW), Ordering::AcqRel);
-        self.bytes.fetch_add(signed(weight.bytes), Ordering::AcqRel);
+        self.hot.0.load.fetch_add(signed(weight.rows).saturating_mul(Self::ROW), Ordering::AcqRel);
+        self.hot.0.bytes.fetch_add(signed(weight.bytes), Ordering::AcqRel);
     }
 
     /// When the lane's first item came that was not timed itself; 0 if nobody knows.
     pub(crate) fn began(&self) -> u64 {
-        self.began.load(Ordering::Acquire)
+        self.hot.0.began.load(Ordering::Acquire)
     }
 
     /// The bytes of items that are gone.

@@ -331,7 +331,7 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
         self.change(|schedule| {
             self.is_closed.store(true, Ordering::Release);
             for lane in &self.lanes {
-                lane.queue.close();
+                lane.queue().close();
                 // Somebody may be pushing to it at this moment; the end waits for him.
                 schedule.look_at(&lane, &self.shares);
             }
@@ -346,6 +346,7 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
 }
 
 /// An item counts as a row at least: where something waits, something is counted.
+#[inline]
 pub(crate) fn counted(weight: Weight) -> Weight {
     Weight { rows: weight.rows.max(1), ..weight }
 }

@@ -36,3 +36,8 @@ impl<T> UnsafeCell<T> {
         write(self.0.get())
     }
 }
+
+/// On cache lines of its own: two, as processors fetch them in pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Line<T>(pub(crate) T);

@@ -148,6 +148,7 @@ impl Budget {
 
     /// Whether more than [`soft_limit`](Self::soft_limit) is in use or somebody waits.
     #[must_use]
+    #[inline]
     pub fn is_pressed(&self) -> bool {
         self.shared.word.look().is_pressed()
     }
@@ -175,6 +176,7 @@ impl Budget {
     }
 
     /// Takes bytes without a permit, if they are free now and nobody waits.
+    #[inline]
     pub(crate) fn take(&self, bytes: u64) -> Result<bool, BudgetError> {
         self.shared.take(bytes)
     }
@@ -186,6 +188,7 @@ impl Budget {
     }
 
     /// Gives back bytes that a permit was [dissolved](Permit::dissolve) into; of many items with one call.
+    #[inline]
     pub(crate) fn release(&self, bytes: u64) {
         if bytes > 0 {
             self.shared.release(bytes);

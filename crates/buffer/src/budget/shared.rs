@@ -38,6 +38,7 @@ impl Shared {
     }
 
     /// Takes `bytes` if they are free and nobody waits; whether it did.
+    #[inline]
     pub(super) fn take(&self, bytes: u64) -> Result<bool, BudgetError> {
         self.fits_ever(bytes)?;
         match self.word.take(bytes) {
@@ -118,6 +119,7 @@ impl Shared {
         drop(waker);
     }
 
+    #[inline]
     pub(super) fn release(&self, bytes: u64) {
         let seen = self.word.give(bytes);
         if !seen.is_plain() {
@@ -235,6 +237,7 @@ impl Shared {
     }
 
     /// Whether delays are over for now.
+    #[inline]
     pub(super) fn is_calm(&self) -> bool {
         let seen = self.word.look();
         seen.is_closed() || !seen.is_pressed()

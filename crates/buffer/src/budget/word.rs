@@ -41,6 +41,7 @@ pub(super) enum Take {
 pub(super) struct Seen(u64);
 
 impl Seen {
+    #[inline]
     pub(super) fn is_plain(self) -> bool {
         self.0 & (WAITERS | PRESSED | MEASURED) == 0
     }
@@ -53,14 +54,17 @@ impl Seen {
         self.0 & MEASURED != 0
     }
 
+    #[inline]
     pub(super) fn is_pressed(self) -> bool {
         self.0 & PRESSED != 0
     }
 
+    #[inline]
     pub(super) fn is_closed(self) -> bool {
         self.0 & CLOSED != 0
     }
 
+    #[inline]
     pub(super) fn used(self) -> u64 {
         self.0 & USED
     }
@@ -73,6 +77,7 @@ impl Word {
         Self { state: zero(), peak: zero(), limit, soft: soft.min(limit) }
     }
 
+    #[inline]
     pub(super) fn look(&self) -> Seen {
         Seen(self.state.0.load(SeqCst))
     }
@@ -82,6 +87,7 @@ impl Word {
     }
 
     /// Takes `bytes`, which are at most the limit, if they are free and nobody waits.
+    #[inline]
     pub(super) fn take(&self, bytes: u64) -> Take {
         let mut seen = self.state.0.load(Relaxed);
         loop {
@@ -139,6 +145,7 @@ impl Word {
     }
 
     /// Gives `bytes` back; the flags as they were at that moment.
+    #[inline]
     pub(super) fn give(&self, bytes: u64) -> Seen {
         Seen(self.state.0.fetch_sub(bytes, AcqRel) - bytes)
     }

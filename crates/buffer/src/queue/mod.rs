@@ -11,7 +11,7 @@ pub(crate) use reader::{Front, Reader, Span, Walk};
 pub(crate) use segment::Entry;
 pub(crate) use spares::Spares;
 
-use crate::sync::{Arc, AtomicU64, Ordering, UnsafeCell};
+use crate::sync::{Arc, AtomicU64, Line, Ordering, UnsafeCell};
 use segment::{CLASS_GROWN, CLASS_MIN, Segment, TIMED_EVERY};
 use tail::Tail;
 
@@ -25,7 +25,7 @@ use tail::Tail;
 pub(crate) struct Queue<T> {
     tail: AtomicU64,
     /// Where the reader is. Only the one [`Reader`] touches it.
-    head: UnsafeCell<Head<T>>,
+    head: Line<UnsafeCell<Head<T>>>,
     spares: Arc<Spares<T>>,
 }
 
@@ -52,7 +52,7 @@ impl<T> Queue<T> {
         let first = Box::into_raw(spares.take(CLASS_MIN));
         Self {
             tail: AtomicU64::new(Tail::of(first, CLASS_MIN, 0).0),
-            head: UnsafeCell::new(Head { segment: first, index: 0 }),
+            head: Line(UnsafeCell::new(Head { segment: first, index: 0 })),
             spares,
         }
     }
@@ -177,7 +177,7 @@ impl<T> Drop for Queue<T> {
     fn drop(&mut self) {
         // Nobody pushes or reads any more. Items first: their drop may panic, and then the rest leaks rather than
         // being dropped twice.
-        let (mut segment, mut index) = self.head.with_mut(|head| unsafe { ((*head).segment, (*head).index) });
+        let (mut segment, mut index) = self.head.0.with_mut(|head| unsafe { ((*head).segment, (*head).index) });
         while !segment.is_null() {
             // SAFETY: from the head on every segment is owned by this queue, once.
             let owned = unsafe { Box::from_raw(segment) };

@@ -41,6 +41,7 @@ impl<K, T> Reader<K, T> {
     }
 
     /// Looks at the front, and leaves segments that are used up.
+    #[inline]
     pub(crate) fn front(&mut self) -> Front {
         loop {
             let (at, index) = self.head();
@@ -51,7 +52,7 @@ impl<K, T> Reader<K, T> {
             }
             let next = segment.next.load(Ordering::Acquire);
             if next.is_null() {
-                let end = self.lane.queue.end();
+                let end = self.lane.queue().end();
                 return if end.segment == at && index >= end.index { Front::Empty } else { Front::Stuck };
             }
             if index < segment.end.load(Ordering::Relaxed) {
@@ -115,6 +116,7 @@ impl<K, T> Reader<K, T> {
     }
 
     /// Moves the first item out, if there is one.
+    #[inline]
     pub(crate) fn take_first(&mut self) -> Option<Entry<T>> {
         if self.front() != Front::Item {
             return None;
@@ -126,22 +128,24 @@ impl<K, T> Reader<K, T> {
         Some(entry)
     }
 
+    #[inline]
     fn head(&self) -> (*mut Segment<T>, u32) {
         // SAFETY: only this reader touches the head.
-        self.lane.queue.head.with(|head| unsafe { ((*head).segment, (*head).index) })
+        self.lane.queue().head.0.with(|head| unsafe { ((*head).segment, (*head).index) })
     }
 
+    #[inline]
     fn advance(&mut self) {
         // SAFETY: only this reader touches the head.
-        self.lane.queue.head.with_mut(|head| unsafe { (*head).index += 1 });
+        self.lane.queue().head.0.with_mut(|head| unsafe { (*head).index += 1 });
     }
 
     fn leave(&mut self, used_up: *mut Segment<T>, next: *mut Segment<T>) {
         // SAFETY: only this reader touches the head.
-        self.lane.queue.head.with_mut(|head| unsafe { *head = Head { segment: next, index: 0 } });
+        self.lane.queue().head.0.with_mut(|head| unsafe { *head = Head { segment: next, index: 0 } });
         // SAFETY: all its slots were given out, filled and read, and the producer who told it what is next did nothing to
         // it afterwards; the tail names another segment. So nobody else knows it any more.
-        self.lane.queue.spares.give(unsafe { Box::from_raw(used_up) });
+        self.lane.queue().spares.give(unsafe { Box::from_raw(used_up) });
     }
 }
 
@@ -204,6 +208,7 @@ impl<'r, T> Walk<'r, T> {
         self.left
     }
 
+    #[inline]
     pub(crate) fn next_full(&mut self) -> Option<&'r Entry<T>> {
         loop {
             if self.left == 0 {

@@ -27,23 +27,28 @@ impl Tail {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "it was a pointer, so it fits one")]
+    #[inline]
     pub(super) fn segment<T>(self) -> *mut Segment<T> {
         ptr::with_exposed_provenance_mut(((self.0 >> Self::ADDRESS_SHIFT) << Self::ALIGN_BITS) as usize)
     }
 
+    #[inline]
     pub(super) fn is_closed(self) -> bool {
         self.0 & Self::CLOSED != 0
     }
 
+    #[inline]
     pub(super) fn class(self) -> u32 {
         (self.0 >> Self::COUNT_BITS) as u32 & ((1 << Self::CLASS_BITS) - 1)
     }
 
+    #[inline]
     pub(super) fn has_room(self) -> bool {
         self.0 as u32 & ((1 << Self::COUNT_BITS) - 1) < 1 << self.class()
     }
 
     /// Slots given out.
+    #[inline]
     pub(super) fn count(self) -> u32 {
         (self.0 as u32 & ((1 << Self::COUNT_BITS) - 1)).min(1 << self.class())
     }
