@@ -63,7 +63,7 @@ mod record {
     use super::{Reason, Weight};
 
     #[derive(Default)]
-    pub(crate) struct Fill;
+    pub(crate) struct Fill(());
 
     impl Fill {
         #[expect(clippy::unused_self, reason = "as with the feature")]

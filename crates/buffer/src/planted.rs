@@ -7,12 +7,14 @@
 pub enum Plant {
     /// M4: every waiter calls for relief.
     RelievesEachWaiter,
-    /// M6: a permit's bytes are free as soon as its item is counted, not when it is dropped.
-    ReleasesEarly,
     /// M7: a request that is cancelled stays where it waited.
     ForgetsCancelled,
     /// M12: a request larger than the budget waits for bytes that cannot come.
     QueuesOversized,
+    /// The flag of those who wait is raised a step after there was no room.
+    FlagsLate,
+    /// Pressure is ended without a look at who pressed meanwhile.
+    CalmsBlindly,
 }
 
 #[cfg(feature = "planted")]

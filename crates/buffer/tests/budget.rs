@@ -222,6 +222,19 @@ fn m12_an_oversized_request_is_refused_and_the_rest_go_on() {
     assert!(stuck.is_err());
 }
 
+#[cfg(feature = "planted")]
+#[test]
+fn m12_an_oversized_request_that_waits_is_found() {
+    use standpipe_buffer::planted::{Plant, plant};
+    plant(Some(Plant::QueuesOversized));
+    let stuck = the_rest_go_on(|budget, bytes| {
+        let acquire = budget.acquire(bytes);
+        Box::pin(async move { acquire.await.is_ok() })
+    });
+    plant(None);
+    assert!(stuck.is_err());
+}
+
 #[test]
 fn m6_memory_goes_back_when_the_item_is_dropped_and_not_before() {
     /// Whether `bytes` were still taken when the commit was over but the items still held.

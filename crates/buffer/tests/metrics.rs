@@ -92,7 +92,7 @@ fn bytes_waiters_and_batches_are_recorded_and_come_back_to_nought() {
         drop(cancelled);
         drop(permit.split(4));
         budget.record();
-        assert_eq!((value("buffer_bytes"), value("buffer_waiters")), (6.0, 1.0));
+        assert_eq!((value("buffer_bytes"), value("buffer_waiters")), (10.0, 1.0), "the four were granted");
         drop((granted_then_cancelled, permit));
         let granted = poll(granted.as_mut()).map(Result::unwrap);
         assert!(granted.is_ready());
@@ -104,7 +104,8 @@ fn bytes_waiters_and_batches_are_recorded_and_come_back_to_nought() {
         assert!(value("buffer_wait_seconds") > 0.0);
 
         let full = budget.try_acquire(10).unwrap();
-        let mut delayed = Box::pin(budget.admit(1, &Stopped(now)));
+        let clock = Stopped(now);
+        let mut delayed = Box::pin(budget.admit(1, &clock));
         assert!(poll(delayed.as_mut()).is_pending());
         assert_eq!(value("buffer_delay_seconds"), Budget::DELAY_UNKNOWN.as_secs_f64());
         drop((delayed, full));

@@ -1,6 +1,7 @@
 use std::{
     pin::pin,
     task::{Context as Polled, Poll, Waker},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -15,6 +16,13 @@ const REQUEST_BYTES: u64 = 10 << 10;
 pub(super) fn workloads() -> Vec<Workload> {
     vec![
         Workload::new("buffer.budget.w1", "1 thread reserves 10 KiB and gives them back; nobody waits", alone),
+        Workload::new("buffer.budget.t2", "2 threads reserve 10 KiB and give them back; nobody waits", |context| {
+            threads(context, 2)
+        }),
+        Workload::new("buffer.budget.t4", "4 threads reserve 10 KiB and give them back; nobody waits", |context| {
+            threads(context, 4)
+        })
+        .full_only(),
         Workload::new(
             "buffer.budget.w10",
             "10 tasks on 2 threads share room for 4: each reserves 10 KiB, holds them over a yield, gives them back \
@@ -39,6 +47,36 @@ fn alone(context: &Context) -> Outcome<Sample> {
     })?;
     check("bytes still in use", budget.in_use(), 0)?;
     check("the most in use", budget.peak(), REQUEST_BYTES)?;
+    Ok(Sample::of([Figure::throughput(reserved as f64, took_s, "reservations/s")]))
+}
+
+/// Threads that have nothing in common but the budget.
+fn threads(context: &Context, count: u64) -> Outcome<Sample> {
+    let budget = Budget::new(4 * count * REQUEST_BYTES);
+    let phase = |span: Duration| -> Outcome<(u64, f64)> {
+        let began = Instant::now();
+        let reserve = || {
+            let mut reserved = 0;
+            while began.elapsed() < span {
+                for _ in 0..TURN {
+                    drop(budget.acquire_blocking(REQUEST_BYTES)?);
+                }
+                reserved += TURN;
+            }
+            Outcome::Ok(reserved)
+        };
+        thread::scope(|scope| {
+            let all: Vec<_> = (0..count).map(|_| scope.spawn(reserve)).collect();
+            let mut reserved = 0;
+            for one in all {
+                reserved += one.join().map_err(|_| "a thread panicked")??;
+            }
+            Ok((reserved, began.elapsed().as_secs_f64()))
+        })
+    };
+    phase(context.warm_up())?;
+    let (reserved, took_s) = phase(context.span)?;
+    check("bytes still in use", budget.in_use(), 0)?;
     Ok(Sample::of([Figure::throughput(reserved as f64, took_s, "reservations/s")]))
 }
 

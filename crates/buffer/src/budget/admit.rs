@@ -67,6 +67,13 @@ impl Budget {
         self.acquire_blocking(bytes)
     }
 
+    /// As a delay that only the budget ends.
+    #[cfg(all(test, loom))]
+    pub(super) async fn undelayed(&self) {
+        let mut sleeper = Sleeper { budget: self, place: None };
+        poll_fn(|cx| sleeper.poll(cx)).await;
+    }
+
     fn sleep_until(&self, deadline: Instant) {
         let waker = park::waker();
         let mut cx = Context::from_waker(&waker);

@@ -1,4 +1,5 @@
 use super::sync::{AcqRel, Acquire, AtomicU64, Relaxed, SeqCst};
+use crate::planted::{self, Plant};
 
 /// Nobody gets bytes any more.
 const CLOSED: u64 = 1 << 63;
@@ -121,6 +122,10 @@ impl Word {
                 continue;
             }
             let next = seen | WAITERS | PRESSED | MEASURED;
+            if planted::is(Plant::FlagsLate) {
+                let seen = self.state.0.fetch_or(WAITERS | PRESSED | MEASURED, SeqCst);
+                return Take::Wait { presses: seen & PRESSED == 0 };
+            }
             if self.state.0.compare_exchange(seen, next, SeqCst, Relaxed).is_ok() {
                 return Take::Wait { presses: seen & PRESSED == 0 };
             }
@@ -170,6 +175,10 @@ impl Word {
             }
             if next == seen {
                 return Calmed::default();
+            }
+            if planted::is(Plant::CalmsBlindly) {
+                self.state.0.fetch_and(!(PRESSED | MEASURED), SeqCst);
+                return Calmed { pressure: true, measuring: true };
             }
             match self.state.0.compare_exchange_weak(seen, next, SeqCst, Acquire) {
                 Ok(_) => {
