@@ -1,12 +1,12 @@
 use std::fmt;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::index::LaneId;
 use crate::queue::{Reader, Span, Walk};
 use crate::schedule::Ended;
 use crate::shared::Shared;
-use crate::sync::Arc;
 use crate::{Weight, meter};
 
 /// The front of one lane, in order, lent to one taker until it is settled.

@@ -1,9 +1,9 @@
 use std::fmt;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::shared::{Shared, at};
-use crate::sync::Arc;
 use crate::{Budget, Clock, JoinLimit, Policy, Pressure, Producer, PushError, Taken, Taker, Weigh, Weight};
 
 /// Items in order, one lane for each key, cut into batches as a [`Policy`] says.

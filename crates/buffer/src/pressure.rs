@@ -1,8 +1,8 @@
 use std::fmt;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use crate::shared::Shared;
-use crate::sync::Arc;
 
 /// Somebody waits for memory: while one of these lives, lanes are due whatever their age and size.
 ///

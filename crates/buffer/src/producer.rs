@@ -1,5 +1,6 @@
 use std::fmt;
 use std::hash::Hash;
+use std::sync::Arc as Handle;
 use std::time::Instant;
 
 use crate::lane::Lane;
@@ -12,14 +13,14 @@ use crate::{PushError, Weigh, Weight};
 ///
 /// Order is kept for each producer: what one thread pushed first is taken first, whichever handle it used.
 pub struct Producer<K: Clone + Eq + Hash, T> {
-    shared: Arc<Shared<K, T>>,
+    shared: Handle<Shared<K, T>>,
     lane: Arc<Lane<K, T>>,
 }
 
 impl<K: Clone + Eq + Hash, T> Producer<K, T> {
-    pub(crate) fn new(shared: &Arc<Shared<K, T>>, key: K) -> Result<Self, PushError<K>> {
+    pub(crate) fn new(shared: &Handle<Shared<K, T>>, key: K) -> Result<Self, PushError<K>> {
         match shared.lane(key.clone()) {
-            Some(lane) => Ok(Self { shared: Arc::clone(shared), lane }),
+            Some(lane) => Ok(Self { shared: Handle::clone(shared), lane }),
             None => Err(PushError { item: key }),
         }
     }
@@ -115,7 +116,7 @@ pub(crate) struct Run<T> {
 
 impl<K: Clone + Eq + Hash, T> Clone for Producer<K, T> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), lane: Arc::clone(&self.lane) }
+        Self { shared: Handle::clone(&self.shared), lane: Arc::clone(&self.lane) }
     }
 }
 

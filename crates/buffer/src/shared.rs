@@ -1,5 +1,5 @@
 use std::hash::Hash;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc as Handle, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -187,13 +187,13 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
     }
 
     /// The next due lane's batch.
-    pub(crate) fn take(self: &Arc<Self>, now: Instant) -> Option<Taken<K, T>> {
+    pub(crate) fn take(self: &Handle<Self>, now: Instant) -> Option<Taken<K, T>> {
         let given = self.change(|schedule| self.take_from(schedule, now))?;
         Some(self.cut(given, &self.policy))
     }
 
     pub(crate) fn poll_take(
-        self: &Arc<Self>,
+        self: &Handle<Self>,
         place: &mut Option<u64>,
         now: Instant,
         waker: Waker,
@@ -241,7 +241,7 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
     }
 
     /// Batches of further lanes for a commit that is made anyway.
-    pub(crate) fn take_more(self: &Arc<Self>, now: Instant, limit: JoinLimit) -> Vec<Taken<K, T>> {
+    pub(crate) fn take_more(self: &Handle<Self>, now: Instant, limit: JoinLimit) -> Vec<Taken<K, T>> {
         let (mut batches, mut room) = (Vec::new(), Weight { rows: limit.rows, bytes: limit.bytes });
         while batches.len() < limit.lanes {
             let Some(given) = self.change(|schedule| {
@@ -263,13 +263,13 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
     }
 
     /// Cuts a batch from a lane, without a lock while it looks through the items.
-    fn cut(self: &Arc<Self>, given: CheckedOut<K, T>, limit: &Policy) -> Taken<K, T> {
+    fn cut(self: &Handle<Self>, given: CheckedOut<K, T>, limit: &Policy) -> Taken<K, T> {
         let CheckedOut { id, mut reader, reason } = given;
         let span = reader.span(limit);
         let oldest = reader.oldest();
         self.change(|schedule| schedule.cut(id, reader.lane(), span.weight));
         let oldest = (oldest > 0).then(|| time::instant(self.began, oldest));
-        Taken::new(Arc::clone(self), id, reader, span, reason, oldest)
+        Taken::new(Handle::clone(self), id, reader, span, reason, oldest)
     }
 
     /// Gives a lane back after its batch of `items` items. Returns whether a batch that came back was kept.

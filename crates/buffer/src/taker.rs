@@ -2,12 +2,12 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::hash::Hash;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Instant;
 
 use crate::shared::Shared;
-use crate::sync::Arc;
 use crate::{Clock, Taken, park};
 
 /// One who takes batches from [`Lanes`](crate::Lanes), with a place of its own among those who wait.

@@ -177,7 +177,8 @@ impl<T> Drop for Queue<T> {
     fn drop(&mut self) {
         // Nobody pushes or reads any more. Items first: their drop may panic, and then the rest leaks rather than
         // being dropped twice.
-        let (mut segment, mut index) = self.head.0.with_mut(|head| unsafe { ((*head).segment, (*head).index) });
+        let (mut segment, mut index) =
+            self.head.0.with_mut(|head| unsafe { ((*head).segment, (*head).index) });
         while !segment.is_null() {
             // SAFETY: from the head on every segment is owned by this queue, once.
             let owned = unsafe { Box::from_raw(segment) };
