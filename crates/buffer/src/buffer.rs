@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::budget::Relief;
-use crate::shared::{Shared, Time};
-use crate::{Budget, BufferError, Clock, Feed, JoinLimit, Lanes, Policy, Taken, Taker, Weigh, Weight};
+use crate::shared::{Shared, Time, at};
+use crate::{
+    Budget, BufferError, Clock, Feed, JoinLimit, Lanes, Permit, Policy, Pressure, Taken, Taker, Weigh, Weight,
+};
 
 /// [`Lanes`] whose items' bytes are taken from a [`Budget`] before they are in, and given back when their batch is
 /// done: a whole batch's in one step, after the commit.
@@ -115,19 +117,20 @@ impl<K: Clone + Eq + Hash, T: Weigh> Buffer<K, T> {
         }
     }
 
-    /// Appends an item for which room was taken before. The permit becomes the item's: what it holds more than the
+    /// Appends an item that came at `now` and for which room was taken before. Never waits. The permit becomes the item's: what it holds more than the
     /// item weighs is given back, and one that holds less is refused.
     ///
     /// # Errors
     /// [`BufferError::Closed`], and [`BufferError::Unpermitted`] when the permit is of another budget or too small.
     /// The permit's bytes are given back.
-    pub fn push_with(&self, key: K, item: T, mut permit: crate::Permit) -> Result<(), BufferError<T>> {
+    pub fn push_with(&self, key: K, item: T, mut permit: Permit, now: Instant) -> Result<(), BufferError<T>> {
         let weight = item.weight();
         let bytes = weight.bytes;
         match permit.split(bytes) {
             Some(own) if own.is_of(&self.budget) => {
-                own.dissolve();
-                self.enter(key, item, weight, Instant::now)
+                let pushed = self.lanes.shared().push(key, item, weight, at(now));
+                // From here on the lane answers for the bytes, unless it refused the item.
+                pushed.map(|()| _ = own.dissolve()).map_err(BufferError::Closed)
             }
             _ => Err(BufferError::Unpermitted(item)),
         }
@@ -208,6 +211,12 @@ impl<K: Clone + Eq + Hash, T> Buffer<K, T> {
     /// Drops what the lane of `key` holds; see [`Lanes::discard`].
     pub fn discard(&self, key: &K) {
         self.lanes.discard(key);
+    }
+
+    /// Says that somebody waits for something that commits will free, for as long as the returned value lives; see
+    /// [`Lanes::pressure`]. The budget's own pressure needs no such word.
+    pub fn pressure(&self) -> Pressure<K, T> {
+        self.lanes.pressure()
     }
 
     /// When the next lane becomes due by itself, if nothing else happens first.

@@ -34,7 +34,7 @@ impl<L: Log> Sink<L> {
         }
         let ends: Vec<_> =
             self.shared.all_lanes().into_iter().map(|lane| (lane.queued_end(), lane)).collect();
-        self.shared.lanes.flush_all();
+        self.shared.buffer.flush_all();
         let mut flushed = Ok(());
         for (end, lane) in ends {
             flushed = flushed.and(lane.wait_applied(end).await);

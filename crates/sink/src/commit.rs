@@ -10,9 +10,9 @@ use crate::{
     worker::{is_given_up, pause},
 };
 
-/// The batch of one lane, as part of a commit: at least one item. The items hold their memory until the part is dropped.
+/// The batch of one lane, as part of a commit: at least one item.
 pub(crate) struct Part<'a> {
-    pub(crate) items: &'a [Item],
+    pub(crate) items: Vec<&'a Item>,
 }
 
 impl Part<'_> {
@@ -21,7 +21,7 @@ impl Part<'_> {
     }
 
     fn last(&self) -> &Item {
-        &self.items[self.items.len() - 1]
+        self.items[self.items.len() - 1]
     }
 
     fn advance(&self) -> Advance {
@@ -43,7 +43,7 @@ impl Part<'_> {
     }
 
     fn entries(&self) -> u64 {
-        self.items.iter().map(Item::entries).sum()
+        self.items.iter().map(|item| item.entries()).sum()
     }
 }
 
@@ -118,7 +118,7 @@ async fn fill(
         let batch = part.batch();
         let rejects = write(branch, &batch).await?;
         let letters =
-            dead_letters::of_batch(part.items, &rejects).map_err(|error| Stopped::Lost(error.into()))?;
+            dead_letters::of_batch(&part.items, &rejects).map_err(|error| Stopped::Lost(error.into()))?;
         seen += part.entries();
         bad += letters.len() as u64;
         if !letters.is_empty() {
@@ -243,7 +243,7 @@ fn publish(shared: &Shared, parts: &[Part<'_>], outcomes: &[Outcome]) {
     for (part, outcome) in parts.iter().zip(outcomes) {
         let last = part.last();
         shared.count_applied(outcome.rows, outcome.dead_lettered);
-        part.lane().unqueued(part.items.iter().map(Item::records).sum(), part.entries());
+        part.lane().unqueued(part.items.iter().map(|item| item.records()).sum(), part.entries());
         part.lane().applied(last.end, &last.source_position, last.complete);
     }
     shared.committed.notify_waiters();
@@ -256,7 +256,7 @@ fn publish(shared: &Shared, parts: &[Part<'_>], outcomes: &[Outcome]) {
             source_position: &last.source_position,
             rows: outcome.rows,
             dead_lettered: outcome.dead_lettered,
-            bytes: part.items.iter().map(Item::size_bytes).sum(),
+            bytes: part.items.iter().map(|item| item.size_bytes()).sum(),
             waited: clock::since(part.items[0].since),
         });
     }

@@ -29,7 +29,7 @@ pub trait DeadLetterStore: Send + Sync + 'static {
 ///
 /// # Errors
 /// A target that names rows it was not given: going on would lose those it meant.
-pub(crate) fn of_batch(items: &[Item], rejects: &[Reject]) -> Result<Vec<DeadLetter>, Error> {
+pub(crate) fn of_batch(items: &[&Item], rejects: &[Reject]) -> Result<Vec<DeadLetter>, Error> {
     let mut letters = Vec::new();
     let mut rejects = rejects.iter().peekable();
     let mut index = 0;

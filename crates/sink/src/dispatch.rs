@@ -102,16 +102,19 @@ impl<L: Log> Dispatcher<L> {
         let schemas = &self.schemas;
         let (source_position, block) = envelope::decode(record, |id| schemas.find(&*self.log, id))?;
         let Some(permit) = self.wait_for_memory(block.size_bytes())? else { return Ok(false) };
-        let queued = self.shared.enqueue(Item {
-            lane,
-            blocks: vec![block],
-            start: lsn,
-            end: lsn + 1,
-            source_position,
-            complete: false,
-            since: clock::now(),
-            _permit: permit,
-        });
+        let queued = self.shared.enqueue(
+            Item {
+                lane,
+                blocks: vec![block],
+                start: lsn,
+                end: lsn + 1,
+                source_position,
+                complete: false,
+                since: clock::now(),
+                memory: permit.bytes(),
+            },
+            permit,
+        );
         // Refused only by a sink that is being stopped, for a reason that is known elsewhere.
         Ok(queued.is_ok())
     }
@@ -125,33 +128,36 @@ impl<L: Log> Dispatcher<L> {
                 continue;
             }
             // Whoever asked asks again as long as it matters.
-            let Some(permit) = self.shared.budget.try_acquire(LIFT_BYTES) else { return };
+            let Some(permit) = self.shared.budget().try_acquire(LIFT_BYTES) else { return };
             let source_position = Arc::from(lane.claim().source_position.as_str());
-            let lifted = self.shared.enqueue(Item {
-                lane: lane.clone(),
-                blocks: Vec::new(),
-                start: here,
-                end: here,
-                source_position,
-                complete: false,
-                since: clock::now(),
-                _permit: permit,
-            });
+            let lifted = self.shared.enqueue(
+                Item {
+                    lane: lane.clone(),
+                    blocks: Vec::new(),
+                    start: here,
+                    end: here,
+                    source_position,
+                    complete: false,
+                    since: clock::now(),
+                    memory: permit.bytes(),
+                },
+                permit,
+            );
             if lifted.is_err() {
                 return;
             }
-            self.shared.lanes.flush(&lane.id);
+            self.shared.buffer.flush(&lane.id);
         }
     }
 
     fn wait_for_memory(&self, bytes: u64) -> Result<Option<standpipe_buffer::Permit>, SinkError> {
         // A record larger than the whole share passes alone: it holds all of it.
-        let bytes = bytes.min(self.shared.budget.limit());
-        if let Some(permit) = self.shared.budget.try_acquire(bytes) {
+        let bytes = bytes.min(self.shared.budget().limit());
+        if let Some(permit) = self.shared.budget().try_acquire(bytes) {
             return Ok(Some(permit));
         }
-        let _pressure = self.shared.lanes.pressure();
-        match self.shared.budget.acquire_blocking(bytes) {
+        let _pressure = self.shared.buffer.pressure();
+        match self.shared.budget().acquire_blocking(bytes) {
             Ok(permit) => Ok(Some(permit)),
             Err(_) => Ok(None),
         }

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Instant};
 
-use standpipe_buffer::{Permit, Weigh, Weight};
+use standpipe_buffer::{Weigh, Weight};
 use standpipe_core::Block;
 
 use crate::stream::LaneState;
@@ -22,8 +22,8 @@ pub(crate) struct Item {
     pub(crate) complete: bool,
     /// When it came.
     pub(crate) since: Instant,
-    /// Its memory. Given back when the item is dropped, which is after its commit.
-    pub(crate) _permit: Permit,
+    /// The memory that was taken for it, in bytes: its size, or all there is where that is less. Given back after its commit.
+    pub(crate) memory: u64,
 }
 
 impl Item {
@@ -45,6 +45,6 @@ impl Item {
 
 impl Weigh for Item {
     fn weight(&self) -> Weight {
-        Weight { rows: self.entries(), bytes: self.size_bytes() }
+        Weight { rows: self.entries(), bytes: self.memory }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use standpipe_buffer::{Budget, Lanes, Policy};
+use standpipe_buffer::{Budget, Buffer, Permit, Policy};
 use standpipe_core::{LaneId, StreamId, Target};
 use tokio::sync::Notify;
 
@@ -23,10 +23,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) target: Arc<dyn Target>,
     pub(crate) events: Arc<dyn Events>,
-    /// Rows between the dispatcher and the workers.
-    pub(crate) lanes: Lanes<LaneId, Item>,
-    /// Memory for them.
-    pub(crate) budget: Budget,
+    /// Rows between the dispatcher and the workers, and the memory for them.
+    pub(crate) buffer: Buffer<LaneId, Item>,
     /// Memory for rows on their way to the log.
     pub(crate) log_budget: Budget,
     /// Rung after every commit and every failure.
@@ -54,9 +52,9 @@ impl Shared {
         };
         Shared {
             id: SINKS.fetch_add(1, Ordering::Relaxed),
-            budget: Budget::new(settings.target_share_bytes()),
-            log_budget: Budget::new(settings.log_share_bytes()),
-            lanes: Lanes::new(policy),
+            // What waits for the log is soon done with: nobody is held back before it is full.
+            log_budget: Budget::with_soft(settings.log_share_bytes(), settings.log_share_bytes()),
+            buffer: Buffer::new(policy, Budget::new(settings.target_share_bytes())),
             settings,
             target,
             events,
@@ -140,8 +138,7 @@ impl Shared {
     /// Takes nothing more.
     pub(crate) fn refuse(&self) {
         self.log_budget.close();
-        self.budget.close();
-        self.lanes.close();
+        self.buffer.close();
     }
 
     /// Stops one stream for good; the others go on.
@@ -153,9 +150,14 @@ impl Shared {
         tracing::error!(stream = %stream.id, %error, "the stream stops");
         stream.fail(error);
         for lane in &stream.lanes {
-            drop(self.lanes.remove(&lane.id));
+            self.buffer.discard(&lane.id);
         }
         self.committed.notify_waiters();
+    }
+
+    /// Memory for rows on their way to the target.
+    pub(crate) fn budget(&self) -> &Budget {
+        self.buffer.budget()
     }
 
     pub(crate) fn check_alive(&self) -> Result<(), SinkError> {
@@ -164,11 +166,11 @@ impl Shared {
 
     /// Puts an item into its lane. The order of calls is the order of the lane. A sink that stops takes nothing: what is not
     /// applied is in the log, or still in its source.
-    pub(crate) fn enqueue(&self, item: Item) -> Result<(), SinkError> {
+    pub(crate) fn enqueue(&self, item: Item, permit: Permit) -> Result<(), SinkError> {
         let (lane, records, rows) = (item.lane.clone(), item.records(), item.entries());
         lane.queued(item.end, records, rows);
         let (key, since) = (lane.id.clone(), item.since);
-        self.lanes.push(key, item, since).map_err(|_| {
+        self.buffer.push_with(key, item, permit, since).map_err(|_| {
             lane.unqueued(records, rows);
             self.failure().unwrap_or(SinkError::Closed)
         })

@@ -79,13 +79,13 @@ impl<L: Log> Sink<L> {
     /// Bytes of rows that are in memory now.
     #[must_use]
     pub fn memory_in_use_bytes(&self) -> u64 {
-        self.shared.budget.in_use() + self.shared.log_budget.in_use()
+        self.shared.budget().in_use() + self.shared.log_budget.in_use()
     }
 
     /// The most bytes of rows that were in memory since the sink was opened; never above `memory_bytes`.
     #[must_use]
     pub fn memory_peak_bytes(&self) -> u64 {
-        self.shared.budget.peak() + self.shared.log_budget.peak()
+        self.shared.budget().peak() + self.shared.log_budget.peak()
     }
 
     pub(crate) fn logged(&self) -> Result<&Logged<L>, SinkError> {

@@ -16,7 +16,7 @@ type Group = Vec<Taken<LaneId, Item>>;
 
 /// Takes batches that are due and commits them, until the lanes are closed and empty.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut taker = shared.lanes.taker();
+    let mut taker = shared.buffer.taker();
     while let Some(first) = taker.take(&TokioClock).await {
         let mut group = vec![first];
         let join = JoinLimit {
@@ -24,7 +24,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             bytes: shared.settings.batch_bytes(),
             lanes: shared.settings.lanes_per_commit.saturating_sub(1),
         };
-        group.extend(shared.lanes.take_more(clock::now(), join));
+        group.extend(shared.buffer.take_more(clock::now(), join));
         // Two owners that take their ledger rows in one order never wait on each other.
         group.sort_by(|a, b| a.key().cmp(b.key()));
         let Some(parted) = apply(&shared, group).await else { continue };
@@ -56,7 +56,7 @@ async fn apply(shared: &Shared, group: Group) -> Option<Group> {
 /// Applied or given up: either way the items leave their lanes. What was not applied is in the log or in its source.
 fn leave(group: Group) {
     for taken in group {
-        drop(taken.complete());
+        taken.complete();
     }
 }
 
@@ -65,7 +65,7 @@ fn fail(shared: &Shared, group: &Group, error: &SinkError) {
         return shared.fail(error.clone());
     }
     for taken in group {
-        if let Some(item) = taken.items().first() {
+        if let Some(item) = taken.items().next() {
             shared.fail_stream(item.lane.stream_number, error);
         }
     }
@@ -79,7 +79,7 @@ struct Lost {
 }
 
 async fn commit_group(shared: &Shared, group: &[Taken<LaneId, Item>]) -> Result<(), Lost> {
-    let parts: Vec<Part<'_>> = group.iter().map(|taken| Part { items: taken.items() }).collect();
+    let parts: Vec<Part<'_>> = group.iter().map(|taken| Part { items: taken.items().collect() }).collect();
     let began = clock::now();
     let mut attempt = 0_u32;
     loop {

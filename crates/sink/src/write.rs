@@ -12,8 +12,8 @@ use standpipe_log::{Log, LogError, Record, Ticket};
 use tokio::sync::oneshot;
 
 use crate::{
-    Receipt, Rows, Sink, SinkError, Stream, acknowledge::Pending, clock, envelope, item::Item,
-    retention::Released, sink::Logged, stream::LaneState,
+    Receipt, Rows, Sink, SinkError, Stream, acknowledge::Pending, clock, clock::TokioClock, envelope,
+    item::Item, retention::Released, sink::Logged, stream::LaneState,
 };
 
 /// Blocks of one write that go to the log as one record batch, at most.
@@ -96,7 +96,7 @@ impl<L: Log> Sink<L> {
             }
         }
         for (_, blocks) in &lanes {
-            check_size(&self.shared.budget, size_bytes(blocks))?;
+            check_size(self.shared.budget(), size_bytes(blocks))?;
         }
         let _turn = patience.wait(stream.state.turn.lock()).await?;
         let mut given = Vec::with_capacity(lanes.len());
@@ -109,18 +109,21 @@ impl<L: Log> Sink<L> {
             if is_taken {
                 continue;
             }
-            let permit = self.admit(&self.shared.budget, size_bytes(&blocks), &patience).await?;
+            let permit = self.admit(self.shared.budget(), size_bytes(&blocks), &patience).await?;
             self.check_open(stream)?;
-            self.shared.enqueue(Item {
-                lane,
-                blocks,
-                start: range.start,
-                end: range.end,
-                source_position: source_position.clone(),
-                complete: false,
-                since: clock::now(),
-                _permit: permit,
-            })?;
+            self.shared.enqueue(
+                Item {
+                    lane,
+                    blocks,
+                    start: range.start,
+                    end: range.end,
+                    source_position: source_position.clone(),
+                    complete: false,
+                    since: clock::now(),
+                    memory: permit.bytes(),
+                },
+                permit,
+            )?;
         }
         Ok(Receipt::unlogged(ends))
     }
@@ -146,19 +149,22 @@ impl<L: Log> Sink<L> {
         }
         for lane in &stream.state.lanes {
             let block = standpipe_row::BlockBuilder::new(stream.schema.clone()).finish();
-            let permit = self.admit(&self.shared.budget, block.size_bytes(), &patience).await?;
+            let permit = self.admit(self.shared.budget(), block.size_bytes(), &patience).await?;
             self.check_open(stream)?;
-            self.shared.enqueue(Item {
-                lane: lane.clone(),
-                blocks: vec![block],
-                start: end,
-                end,
-                source_position: source_position.clone(),
-                complete: true,
-                since: clock::now(),
-                _permit: permit,
-            })?;
-            self.shared.lanes.flush(&lane.id);
+            self.shared.enqueue(
+                Item {
+                    lane: lane.clone(),
+                    blocks: vec![block],
+                    start: end,
+                    end,
+                    source_position: source_position.clone(),
+                    complete: true,
+                    since: clock::now(),
+                    memory: permit.bytes(),
+                },
+                permit,
+            )?;
+            self.shared.buffer.flush(&lane.id);
         }
         drop(turn);
         for lane in &stream.state.lanes {
@@ -216,11 +222,13 @@ impl<L: Log> Sink<L> {
         size_bytes: u64,
         patience: &Patience,
     ) -> Result<Permit, SinkError> {
-        if let Some(permit) = budget.try_acquire(size_bytes) {
+        if !budget.is_pressed()
+            && let Some(permit) = budget.try_acquire(size_bytes)
+        {
             return Ok(permit);
         }
-        let _pressure = self.shared.lanes.pressure();
-        let acquired = patience.wait(budget.acquire(size_bytes)).await?;
+        let _pressure = self.shared.buffer.pressure();
+        let acquired = patience.wait(budget.admit(size_bytes, &TokioClock)).await?;
         acquired.map_err(|_| self.shared.failure().unwrap_or(SinkError::Closed))
     }
 
@@ -255,7 +263,7 @@ impl<L: Log> Sink<L> {
                 // a stream that stopped holds the rest.
                 return Err(full.into());
             }
-            let _pressure = self.shared.lanes.pressure();
+            let _pressure = self.shared.buffer.pressure();
             patience
                 .wait(async {
                     tokio::select! {
