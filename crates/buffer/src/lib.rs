@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod acquire;
 mod batch;
@@ -14,6 +14,7 @@ mod park;
 mod permit;
 mod policy;
 mod pressure;
+mod reduce;
 mod state;
 mod taker;
 mod takers;
@@ -28,5 +29,6 @@ pub use lanes::Lanes;
 pub use permit::Permit;
 pub use policy::{JoinLimit, Policy};
 pub use pressure::Pressure;
+pub use reduce::{Integer, ReduceError, Reducer};
 pub use taker::Taker;
 pub use weight::{Weigh, Weight};
