@@ -44,9 +44,7 @@ fn push_take() -> Outcome<Prepared> {
         let mut take = |expected| -> Outcome<()> {
             let batch = lanes.try_take(now).ok_or("no batch is due")?;
             check("why the batch was taken", batch.reason(), expected)?;
-            for item in batch.complete() {
-                sum += item.0;
-            }
+            batch.complete_with(|item| sum += item.0);
             Ok(())
         };
         for item in 1..=items {
@@ -59,7 +57,7 @@ fn push_take() -> Outcome<Prepared> {
             lanes.flush_all();
             take(Reason::Flush)?;
         }
-        check("items left behind", lanes.len(), 0)?;
+        check("items left behind", lanes.rows(), 0)?;
         Ok(sum)
     };
     Ok(Prepared::new(run, |items| items * (items + 1) / 2))

@@ -25,7 +25,7 @@ pub trait Clock {
     /// What [`sleep_until`](Self::sleep_until) returns.
     type Sleep: Future<Output = ()>;
 
-    /// The time now, from the same source as the instants given to [`Lanes::push`](crate::Lanes::push).
+    /// The time now, from the same source as the instants given to [`Lanes::push`](crate::Lanes::push). Must not panic.
     fn now(&self) -> Instant;
 
     /// A future that resolves when [`now`](Self::now) has reached `deadline`.

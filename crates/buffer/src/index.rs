@@ -86,6 +86,16 @@ impl Index {
         self.places.insert(id, Place::Ready(turn, reason));
     }
 
+    /// Moves a lane that is ready behind the others.
+    pub(crate) fn pass_over(&mut self, id: LaneId) {
+        if let Some(Place::Ready(turn, _)) = self.places.get_mut(&id) {
+            self.ready.remove(turn);
+            self.last_turn += 1;
+            *turn = self.last_turn;
+            self.ready.insert(*turn, id);
+        }
+    }
+
     /// The lane whose deadline came first, if it came by `now`.
     pub(crate) fn aged_by(&self, now: Instant) -> Option<LaneId> {
         self.aged.first().filter(|&&(at, _)| at <= now).map(|&(_, id)| id)

@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![deny(unsafe_op_in_unsafe_fn)]
+#![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
 
 mod acquire;
 mod batch;
@@ -29,6 +29,7 @@ mod producer;
     reason = "measured: a lock-free push; each block has its argument, loom and Miri check them"
 )]
 mod queue;
+mod reduce;
 mod schedule;
 mod shared;
 mod sync;
@@ -49,5 +50,6 @@ pub use permit::Permit;
 pub use policy::{JoinLimit, Policy};
 pub use pressure::Pressure;
 pub use producer::Producer;
+pub use reduce::{Integer, ReduceError, Reducer};
 pub use taker::Taker;
 pub use weight::{Weigh, Weight};

@@ -194,13 +194,16 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
     /// The next due lane, by deficit round robin: in its turn a lane gets a whole batch's worth, times its share, and
     /// what it took beyond that it owes in the next round.
     pub(crate) fn take(&mut self, is_pressed: bool) -> Option<CheckedOut<K, T>> {
-        if let Some(id) = self.index.next_ready() {
-            if let Some(entry) = self.entries.get_mut(&id)
-                && entry.credit <= 0
-            {
+        while let Some(id) = self.index.next_ready() {
+            let Some(entry) = self.entries.get_mut(&id) else { break };
+            if entry.credit <= 0 {
                 entry.credit += WHOLE * entry.share;
             }
-            return self.check_out(id, Reason::Joined);
+            if entry.credit > 0 {
+                return self.check_out(id, Reason::Joined);
+            }
+            // An item larger than a batch: it is paid for in later turns.
+            self.index.pass_over(id);
         }
         let id = self.next_relief(is_pressed)?;
         self.check_out(id, Reason::Pressure)

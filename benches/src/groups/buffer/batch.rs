@@ -39,10 +39,10 @@ fn run(context: &Context, batch_rows: u64) -> Outcome<Sample> {
             }
             let batch = lanes.try_take(Instant::now()).ok_or("a full lane is not due")?;
             check("why the batch was taken", batch.reason(), Reason::Rows)?;
-            let items = batch.complete();
-            let in_order = items.iter().map(|item| item.number).eq(first..number);
+            let in_order = batch.items().map(|item| item.number).eq(first..number);
             check("the batch is what was pushed, in order", in_order, true)?;
-            rows += items.len() as u64;
+            rows += batch.len() as u64;
+            batch.complete();
         }
         Ok(rows)
     })?;

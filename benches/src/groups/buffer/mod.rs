@@ -1,8 +1,9 @@
-//! The buffer alone, in memory: the budget, lanes and the batches they are cut into.
+//! The buffer alone, in memory: the budget, lanes, the batches they are cut into and what is left of them by key.
 
 mod batch;
 mod budget;
 mod producers;
+mod reduce;
 mod trigger;
 
 use std::time::Instant;
@@ -13,7 +14,14 @@ use standpipe_harness::Workload;
 /// The workloads of this group.
 #[must_use]
 pub fn workloads() -> Vec<Workload> {
-    [budget::workloads(), batch::workloads(), trigger::workloads(), producers::workloads()].concat()
+    [
+        budget::workloads(),
+        batch::workloads(),
+        trigger::workloads(),
+        producers::workloads(),
+        reduce::workloads(),
+    ]
+    .concat()
 }
 
 /// What is pushed: so many rows and bytes, the memory they take, and when they came.

@@ -78,11 +78,12 @@ fn take(lanes: &Lanes<u32, Item>) -> Outcome<u64> {
     let (mut rows, mut next) = (0, [0; PRODUCERS as usize]);
     while let Some(batch) = lanes.take_blocking() {
         let next = &mut next[*batch.key() as usize];
-        for item in batch.complete() {
+        for item in &batch {
             check("the block that comes next in its lane", item.number, *next)?;
             *next += 1;
             rows += item.rows;
         }
+        batch.complete();
     }
     Ok(rows)
 }

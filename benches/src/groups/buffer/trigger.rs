@@ -118,14 +118,13 @@ fn take(
     while let Some(batch) = lanes.take_blocking() {
         let now = Instant::now();
         check("why the batch was taken", batch.reason(), trigger.reason)?;
-        let items = batch.complete();
-        check("rows of a batch", items.len() as u64, trigger.items)?;
-        let due = items.last().ok_or("an empty batch")?.pushed + trigger.due_after;
+        check("rows of a batch", batch.len() as u64, trigger.items)?;
+        let due = batch.items().last().ok_or("an empty batch")?.pushed + trigger.due_after;
         if now >= warm {
             latency.record(due, now);
         }
-        rows += items.len() as u64;
-        drop(items);
+        rows += batch.len() as u64;
+        batch.complete();
         settled.send(())?;
     }
     Ok((rows, latency))

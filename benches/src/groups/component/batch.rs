@@ -76,12 +76,12 @@ async fn take(lanes: Lanes<u32, Block>, warm: Instant, settled: SyncSender<()>) 
     while let Some(batch) = taker.take(&TokioClock).await {
         let now = Instant::now();
         check("why the batch was taken", batch.reason(), Reason::Rows)?;
-        let blocks = batch.complete();
-        check("blocks of a batch", blocks.len() as u64, BLOCKS)?;
-        let pushed = blocks.last().ok_or("an empty batch")?.0;
+        check("blocks of a batch", batch.len() as u64, BLOCKS)?;
+        let pushed = batch.items().last().ok_or("an empty batch")?.0;
         if now >= warm {
             latency.record(pushed, now);
         }
+        batch.complete();
         taken += BLOCKS;
         settled.send(())?;
     }

@@ -76,12 +76,15 @@ impl<T> Queue<T> {
                     break Err(entry);
                 }
                 if given.has_room() {
-                    if entry.at == 0 && given.count() % TIMED_EVERY == 0 {
-                        entry.at = clock();
-                    }
                     // SAFETY: the count was this one for nobody else, so the slot is ours and the segment lives: the reader
                     // does not leave it before it has read this slot.
-                    unsafe { (*given.segment::<T>()).fill(given.count(), entry) };
+                    let mut owed = Owed { slot: unsafe { (&*given.segment(), given.count()) }, entry: Some(entry) };
+                    if given.count() % TIMED_EVERY == 0
+                        && let Some(entry) = &mut owed.entry
+                        && entry.at == 0
+                    {
+                        entry.at = clock();
+                    }
                     break Ok(());
                 }
                 continue;
@@ -170,6 +173,23 @@ impl<T> Queue<T> {
             tail.count()
         };
         End { segment: tail.segment(), index }
+    }
+}
+
+/// A slot that was given to us: filled where this ends, also where the caller's clock panics, so that no hole is left.
+struct Owed<'s, T> {
+    slot: (&'s Segment<T>, u32),
+    entry: Option<Entry<T>>,
+}
+
+impl<T> Drop for Owed<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        let (segment, index) = self.slot;
+        if let Some(entry) = self.entry.take() {
+            // SAFETY: the slot is empty, and ours alone.
+            unsafe { segment.fill(index, entry) };
+        }
     }
 }
 
