@@ -1,76 +1,18 @@
 use std::{thread, time::Instant};
 
-use standpipe_buffer::{Budget, Lanes, Permit, Policy, Weigh, Weight};
 use standpipe_harness::{Context, Outcome, Sample};
 
 use super::{
     BATCH, UNIT,
     item::{Item, Made, Source, Taker},
-    rows::Held,
 };
 use crate::closed_loop::Measured;
 
-const PRODUCERS: u32 = 4;
+pub(super) const PRODUCERS: u32 = 4;
 /// Items that a producer has at a time.
-const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = 64;
 /// Items under way, at most.
-const ITEMS_MAX: usize = 8192;
-const ITEM_BYTES: u64 = size_of::<Item>() as u64;
-
-struct Chunk {
-    items: Vec<Item>,
-    _permit: Permit,
-}
-
-impl Weigh for Chunk {
-    fn weight(&self) -> Weight {
-        let rows = self.items.len() as u64;
-        Weight { rows, bytes: rows * ITEM_BYTES }
-    }
-}
-
-fn policy() -> Policy {
-    Policy { rows_max: BATCH as u64, ..Policy::default() }
-}
-
-/// Until there is a push of many, many items are one.
-pub(crate) fn standpipe(context: &Context) -> Outcome<Sample> {
-    let budget = Budget::new(ITEMS_MAX as u64 * ITEM_BYTES);
-    let lanes = Lanes::new(policy());
-    let push = |chunk: &[Item], now| {
-        let permit = budget.acquire_blocking(chunk.len() as u64 * ITEM_BYTES)?;
-        let chunk = Chunk { items: chunk.to_vec(), _permit: permit };
-        lanes.push((), chunk, now).map_err(|_| "the lanes are closed".into())
-    };
-    let take = |taker: &mut Taker| {
-        let mut taking = lanes.taker();
-        while let Some(batch) = taking.take_blocking() {
-            batch.items().iter().for_each(|chunk| taker.took(&chunk.items));
-            drop(batch.complete());
-        }
-    };
-    run(context, push, take, || lanes.close())
-}
-
-pub(crate) fn standpipe_rows(context: &Context) -> Outcome<Sample> {
-    let budget = Budget::new(ITEMS_MAX as u64 * ITEM_BYTES);
-    let lanes = Lanes::new(policy());
-    let push = |chunk: &[Item], now| {
-        for item in chunk {
-            let permit = budget.acquire_blocking(ITEM_BYTES)?;
-            lanes.push((), Held { item: *item, _permit: permit }, now).map_err(|_| "the lanes are closed")?;
-        }
-        Ok(())
-    };
-    let take = |taker: &mut Taker| {
-        let mut taking = lanes.taker();
-        while let Some(batch) = taking.take_blocking() {
-            taker.took(batch.items().iter().map(|held| &held.item));
-            drop(batch.complete());
-        }
-    };
-    run(context, push, take, || lanes.close())
-}
+pub(super) const ITEMS_MAX: usize = 8192;
 
 pub(crate) fn crossbeam(context: &Context) -> Outcome<Sample> {
     let (sender, receiver) = crossbeam_channel::bounded::<Option<Item>>(ITEMS_MAX);
@@ -113,7 +55,7 @@ pub(crate) fn crossbeam_chunks(context: &Context) -> Outcome<Sample> {
     })
 }
 
-fn run(
+pub(super) fn run(
     context: &Context,
     push: impl Fn(&[Item], Instant) -> Outcome<()> + Sync,
     take: impl FnOnce(&mut Taker) + Send,

@@ -1,6 +1,5 @@
 use std::time::Instant;
 
-use standpipe_buffer::{Weigh, Weight};
 use standpipe_harness::{Outcome, check};
 
 use crate::closed_loop::{Measured, Tally};
@@ -12,12 +11,6 @@ pub(crate) struct Item {
     /// The bytes that it says it has; it has none, so that buffers are measured and not the allocator.
     pub(crate) bytes: u32,
     pub(crate) number: u64,
-}
-
-impl Weigh for Item {
-    fn weight(&self) -> Weight {
-        Weight { rows: 1, bytes: u64::from(self.bytes) }
-    }
 }
 
 impl weighted_mpsc::Weigh for Item {

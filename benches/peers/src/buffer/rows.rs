@@ -8,7 +8,6 @@ use std::{
     time::Instant,
 };
 
-use standpipe_buffer::{Budget, Clock, Lanes, Permit, Policy, Weigh, Weight};
 use standpipe_harness::{Context, Outcome, Sample};
 use tokio::{
     sync::{OwnedSemaphorePermit, RwLock, Semaphore, mpsc},
@@ -21,76 +20,17 @@ use super::{
 };
 use crate::closed_loop::{self, Measured};
 
-const LIMIT_BYTES: usize = 1 << 20;
+pub(super) const LIMIT_BYTES: usize = 1 << 20;
 /// More items than the bytes allow, so that only the bytes bound what is under way.
-const ITEMS_MAX: usize = 2 * LIMIT_BYTES / 64;
+pub(super) const ITEMS_MAX: usize = 2 * LIMIT_BYTES / 64;
+
+/// What a home-made buffer takes an item for.
+const ASSUMED_BYTES: usize = 100;
 
 /// An item and the right to its bytes.
 pub(crate) struct Held<P> {
     pub(crate) item: Item,
     pub(crate) _permit: P,
-}
-
-impl Weigh for Held<Permit> {
-    fn weight(&self) -> Weight {
-        self.item.weight()
-    }
-}
-
-/// Timers of tokio.
-pub(crate) struct TokioClock;
-
-impl Clock for TokioClock {
-    type Sleep = tokio::time::Sleep;
-
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn sleep_until(&self, at: Instant) -> Self::Sleep {
-        tokio::time::sleep_until(at.into())
-    }
-}
-
-pub(crate) fn standpipe(context: &Context, producers: u32) -> Outcome<Sample> {
-    let runtime = closed_loop::runtime()?;
-    runtime.block_on(async {
-        let measured = Measured::from_now(context);
-        let budget = Budget::new(LIMIT_BYTES as u64);
-        let lanes = Lanes::new(Policy { rows_max: BATCH as u64, ..Policy::default() });
-        let sources = (0..producers).map(Source::of).map(|mut source| {
-            let (budget, lanes) = (budget.clone(), lanes.clone());
-            tokio::spawn(async move {
-                let mut now = Instant::now();
-                while !measured.is_over(now) {
-                    let item = source.next();
-                    let permit = budget.acquire(u64::from(item.bytes)).await?;
-                    if source.is_round() {
-                        now = Instant::now();
-                    }
-                    lanes
-                        .push((), Held { item, _permit: permit }, now)
-                        .map_err(|_| "the lanes are closed")?;
-                }
-                Ok(source.made())
-            })
-        });
-        let sources: Vec<JoinHandle<Outcome<Made>>> = sources.collect();
-        let taker = tokio::spawn({
-            let (lanes, mut taker) = (lanes.clone(), Taker::new(measured, producers));
-            async move {
-                let mut taking = lanes.taker();
-                while let Some(batch) = taking.take(&TokioClock).await {
-                    taker.took(batch.items().iter().map(|held| &held.item));
-                    drop(batch.complete());
-                }
-                taker
-            }
-        });
-        let made = all(sources).await?;
-        lanes.close();
-        Ok(taker.await?.finish(made)?.sample(UNIT))
-    })
 }
 
 pub(crate) fn tokio_mpsc(context: &Context, producers: u32, accounted: bool) -> Outcome<Sample> {
@@ -228,8 +168,8 @@ pub(crate) fn crossbeam(context: &Context, producers: u32) -> Outcome<Sample> {
     })
 }
 
+/// A lock whose waiters stand in line, and give their thread to other tasks.
 pub(crate) fn home_rwlock(context: &Context, producers: u32) -> Outcome<Sample> {
-    const ASSUMED_BYTES: usize = 100;
     let runtime = closed_loop::runtime()?;
     runtime.block_on(async {
         let measured = Measured::from_now(context);
@@ -285,7 +225,67 @@ pub(crate) fn home_rwlock(context: &Context, producers: u32) -> Outcome<Sample> 
     })
 }
 
-async fn all<T>(
+/// The same with the lock of the standard library, held for a moment and never across an await.
+pub(crate) fn home_std_rwlock(context: &Context, producers: u32) -> Outcome<Sample> {
+    let runtime = closed_loop::runtime()?;
+    runtime.block_on(async {
+        let measured = Measured::from_now(context);
+        let buffer = Arc::new(std::sync::RwLock::new(Vec::<Item>::new()));
+        let ended = Arc::new(AtomicBool::new(false));
+        let sources = (0..producers).map(Source::of).map(|mut source| {
+            let buffer = Arc::clone(&buffer);
+            tokio::spawn(async move {
+                let mut now = Instant::now();
+                while !measured.is_over(now) {
+                    let item = source.next();
+                    loop {
+                        {
+                            let mut rows = buffer.write().unwrap_or_else(PoisonError::into_inner);
+                            if (rows.len() + 1) * ASSUMED_BYTES <= LIMIT_BYTES {
+                                rows.push(item);
+                                break;
+                            }
+                        }
+                        yield_now().await;
+                    }
+                    if source.is_round() {
+                        now = Instant::now();
+                    }
+                }
+                Ok(source.made())
+            })
+        });
+        let sources: Vec<JoinHandle<Outcome<Made>>> = sources.collect();
+        let taker = tokio::spawn({
+            let (buffer, ended) = (Arc::clone(&buffer), Arc::clone(&ended));
+            let mut taker = Taker::new(measured, producers);
+            async move {
+                loop {
+                    let last = ended.load(Ordering::Acquire);
+                    if !last && buffer.read().unwrap_or_else(PoisonError::into_inner).len() < BATCH {
+                        yield_now().await;
+                        continue;
+                    }
+                    let batch = {
+                        let mut rows = buffer.write().unwrap_or_else(PoisonError::into_inner);
+                        let batch = rows.clone();
+                        rows.clear();
+                        batch
+                    };
+                    taker.took(&batch);
+                    if last {
+                        return taker;
+                    }
+                }
+            }
+        });
+        let made = all(sources).await?;
+        ended.store(true, Ordering::Release);
+        Ok(taker.await?.finish(made)?.sample(UNIT))
+    })
+}
+
+pub(super) async fn all<T>(
     tasks: Vec<impl Future<Output = Result<Outcome<T>, tokio::task::JoinError>>>,
 ) -> Outcome<Vec<T>> {
     let mut made = Vec::new();

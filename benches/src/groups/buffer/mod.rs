@@ -1,7 +1,12 @@
 //! The buffer alone, in memory: the budget, lanes, the batches they are cut into and what is left of them by key.
 
+mod allocations;
 mod batch;
 mod budget;
+mod drain;
+mod fair;
+mod ours;
+mod overload;
 mod producers;
 mod reduce;
 mod trigger;
@@ -19,6 +24,9 @@ pub fn workloads() -> Vec<Workload> {
         batch::workloads(),
         trigger::workloads(),
         producers::workloads(),
+        overload::workloads(),
+        fair::workloads(),
+        allocations::workloads(),
         reduce::workloads(),
     ]
     .concat()
