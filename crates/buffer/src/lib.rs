@@ -43,6 +43,8 @@ pub use batch::{Items, Reason, Taken};
 pub use budget::Budget;
 pub use buffer::Buffer;
 pub use clock::Clock;
+#[cfg(feature = "tokio")]
+pub use clock::TokioClock;
 pub use error::{BudgetError, BufferError, PushError};
 pub use feed::Feed;
 pub use lanes::Lanes;

@@ -1,21 +1,6 @@
+//! The runtime's clock, so that a test can pause it.
+
 use std::time::{Duration, Instant};
-
-use standpipe_buffer::Clock;
-
-/// The runtime's clock, so that a test can pause it.
-pub(crate) struct TokioClock;
-
-impl Clock for TokioClock {
-    type Sleep = tokio::time::Sleep;
-
-    fn now(&self) -> Instant {
-        now()
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Self::Sleep {
-        tokio::time::sleep_until(deadline.into())
-    }
-}
 
 /// The time by the runtime's clock.
 pub(crate) fn now() -> Instant {

@@ -1,11 +1,10 @@
 use std::{sync::Arc, time::Instant};
 
-use standpipe_buffer::{JoinLimit, Taken};
+use standpipe_buffer::{JoinLimit, Taken, TokioClock};
 use standpipe_core::LaneId;
 
 use crate::{
-    SinkError,
-    clock::{self, TokioClock},
+    SinkError, clock,
     commit::{self, Part, Stopped},
     item::Item,
     panicked::caught,

@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use standpipe_buffer::{Budget, Permit};
+use standpipe_buffer::{Budget, Permit, TokioClock};
 use standpipe_core::Block;
 use standpipe_log::{Log, LogError, Record, Ticket};
 use tokio::sync::oneshot;
 
 use crate::{
-    Receipt, Rows, Sink, SinkError, Stream, acknowledge::Pending, clock, clock::TokioClock, envelope,
-    item::Item, retention::Released, sink::Logged, stream::LaneState,
+    Receipt, Rows, Sink, SinkError, Stream, acknowledge::Pending, clock, envelope, item::Item,
+    retention::Released, sink::Logged, stream::LaneState,
 };
 
 /// Blocks of one write that go to the log as one record batch, at most.

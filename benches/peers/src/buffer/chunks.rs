@@ -16,7 +16,7 @@ pub(super) const ITEMS_MAX: usize = 8192;
 
 pub(crate) fn crossbeam(context: &Context) -> Outcome<Sample> {
     let (sender, receiver) = crossbeam_channel::bounded::<Option<Item>>(ITEMS_MAX);
-    let push = |chunk: &[Item], _| Ok(chunk.iter().try_for_each(|item| sender.send(Some(*item)))?);
+    let push = |chunk: &mut Vec<Item>, _| Ok(chunk.iter().try_for_each(|item| sender.send(Some(*item)))?);
     let take = |taker: &mut Taker| {
         let mut batch = Vec::with_capacity(BATCH);
         while let Ok(Some(first)) = receiver.recv() {
@@ -41,7 +41,7 @@ pub(crate) fn crossbeam(context: &Context) -> Outcome<Sample> {
 
 pub(crate) fn crossbeam_chunks(context: &Context) -> Outcome<Sample> {
     let (sender, receiver) = crossbeam_channel::bounded::<Vec<Item>>(ITEMS_MAX / CHUNK);
-    let push = |chunk: &[Item], _| Ok(sender.send(chunk.to_vec())?);
+    let push = |chunk: &mut Vec<Item>, _| Ok(sender.send(chunk.to_vec())?);
     let take = |taker: &mut Taker| {
         while let Ok(chunk) = receiver.recv() {
             if chunk.is_empty() {
@@ -57,7 +57,7 @@ pub(crate) fn crossbeam_chunks(context: &Context) -> Outcome<Sample> {
 
 pub(super) fn run(
     context: &Context,
-    push: impl Fn(&[Item], Instant) -> Outcome<()> + Sync,
+    push: impl Fn(&mut Vec<Item>, Instant) -> Outcome<()> + Sync,
     take: impl FnOnce(&mut Taker) + Send,
     close: impl FnOnce(),
 ) -> Outcome<Sample> {
@@ -78,7 +78,7 @@ pub(super) fn run(
                     while !measured.is_over(now) {
                         chunk.clear();
                         chunk.extend((0..CHUNK).map(|_| source.next()));
-                        push(&chunk, now)?;
+                        push(&mut chunk, now)?;
                         now = Instant::now();
                     }
                     Ok(source.made())

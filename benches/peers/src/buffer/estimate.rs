@@ -47,7 +47,7 @@ pub(crate) fn standpipe(_: &Context) -> Outcome<Sample> {
             check("a row's length", row.bytes.len() as u64, length(taken))?;
             taken += 1;
         }
-        drop(batch.complete());
+        batch.complete();
     }
     check("rows", taken, made)?;
     check("bytes still in use", budget.in_use(), 0)?;

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use standpipe_buffer::{Clock, Lanes, Policy, Reason, Weigh, Weight};
+use standpipe_buffer::{Lanes, Policy, Reason, TokioClock, Weigh, Weight};
 use standpipe_harness::{Context, Latency, Outcome, Sample, check};
 use tokio::runtime::Builder;
 
@@ -20,20 +20,6 @@ struct Block(Instant);
 impl Weigh for Block {
     fn weight(&self) -> Weight {
         Weight { rows: BLOCK_ROWS, bytes: BLOCK_ROWS * 100 }
-    }
-}
-
-struct TokioClock;
-
-impl Clock for TokioClock {
-    type Sleep = tokio::time::Sleep;
-
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Self::Sleep {
-        tokio::time::sleep_until(deadline.into())
     }
 }
 

@@ -78,7 +78,8 @@ impl<T> Queue<T> {
                 if given.has_room() {
                     // SAFETY: the count was this one for nobody else, so the slot is ours and the segment lives: the reader
                     // does not leave it before it has read this slot.
-                    let mut owed = Owed { slot: unsafe { (&*given.segment(), given.count()) }, entry: Some(entry) };
+                    let mut owed =
+                        Owed { slot: unsafe { (&*given.segment(), given.count()) }, entry: Some(entry) };
                     if given.count() % TIMED_EVERY == 0
                         && let Some(entry) = &mut owed.entry
                         && entry.at == 0
