@@ -93,6 +93,8 @@ struct Written {
 
 fn write(buffer: &Buffer, began: Instant, end: Instant) -> Written {
     let (mut taking, mut drain) = (buffer.taking(), Drain::new(DRAIN_ROWS_PER_S));
+    // What is pushed at the end is not written at the target's rate.
+    let margin = ((end - began) / 4).min(AGE * 20);
     let mut written = Written { of_lane: [0; LANES as usize], in_all: 0, latency: Latency::since(began) };
     while let Some(batch) = taking.next() {
         if Instant::now() < end {
@@ -104,7 +106,7 @@ fn write(buffer: &Buffer, began: Instant, end: Instant) -> Written {
             written.of_lane[lane as usize] += rows;
         }
         batch.complete(|rows| {
-            if lane == QUIET && rows.intended >= began && rows.intended + AGE * 20 < end {
+            if lane == QUIET && rows.intended >= began && rows.intended + margin < end {
                 written.latency.record(rows.intended, now);
             }
         });
@@ -144,7 +146,7 @@ fn beside(context: &Context, flooders: u32) -> Outcome<Latency> {
     let buffer = buffer();
     let start = Instant::now();
     let began = start + context.warm_up() / 2;
-    let end = began + (context.span / 2).max(AGE * 40);
+    let end = began + (context.span / 2).max(AGE * 12);
     let (written, pushed) = thread::scope(|scope| -> Outcome<_> {
         let taker = scope.spawn(|| write(&buffer, began, end));
         let trickle = scope.spawn(|| trickle(&buffer, start, end));
