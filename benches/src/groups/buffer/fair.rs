@@ -25,15 +25,15 @@ pub(super) fn workloads() -> Vec<Workload> {
     vec![
         Workload::new(
             "buffer.fair.lanes16",
-            "16 threads push blocks of 10 rows of 100 B as fast as they can, into a lane each, with 4 MiB for all; 1 thread takes batches of \
-             1,000 rows for a target that writes 500,000 rows/s: Jain's index of what the lanes got",
+            "16 threads push blocks of 10 rows of 100 B as fast as they can, into a lane each, with 4 MiB for all; 1 thread takes \
+             batches of 1,000 rows for a target that writes 500,000 rows/s: Jain's index of what the lanes got",
             lanes,
         )
         .full_only(),
         Workload::new(
             "buffer.fair.quiet",
-            "a row of 100 B each 2 ms (open loop) until it is written, at most 10 ms of them in the buffer: alone, then beside a lane that 4 threads fill as fast as \
-             they can, with 4 MiB for both; the target writes 500,000 rows/s in batches of 1,000",
+            "a row of 100 B each 2 ms (open loop) until it is written, at most 10 ms of them in the buffer: alone, then beside a \
+             lane that 4 threads fill as fast as they can, with 4 MiB for both; the target writes 500,000 rows/s in batches of 1,000",
             quiet,
         )
         .full_only(),
