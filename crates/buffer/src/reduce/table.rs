@@ -121,7 +121,7 @@ impl Walk<'_> {
                     // item meets itself.
                     let other = select_unpredictable(is_free, place, held.wrapping_sub(self.base) as usize);
                     if same(place, other) {
-                        self.slots[slot] = self.base + other as u32;
+                        self.slots[slot] = self.base + place as u32;
                         // So many items as are left have room before `from`.
                         self.kept[self.from - 1] = place as u32;
                         self.from -= usize::from(is_free);
