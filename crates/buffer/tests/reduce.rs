@@ -137,6 +137,12 @@ fn a_thousand_batches_know_nothing_of_each_other() {
         let keys: Vec<u64> = (0..100).map(|key| (key * 37 + batch) % 90).collect();
         assert_eq!(reducer.keep_last(&keys).unwrap(), model(&keys));
     }
+    // Keys that are met again when the mark is the same again, and not before.
+    for batch in 0..600 {
+        let count = if batch % 255 == 0 { 200 } else { 100 };
+        let keys: Vec<u64> = (0..count).rev().collect();
+        assert_eq!(reducer.keep_last(&keys).unwrap().len(), keys.len());
+    }
 }
 
 #[test]

@@ -68,7 +68,8 @@ fn against_home(many: u32) -> Comparison {
     .with("home-std-rwlock", HOME_STD, move |context| rows::home_std_rwlock(context, many))
 }
 
-const HOME: &str = "a Vec behind one RwLock, filled row by row, cloned when it is drained, 100 bytes assumed for each item; tasks";
+const HOME: &str = "a Vec behind one RwLock, filled row by row, cloned when it is drained, 100 bytes assumed for each \
+                    item; tasks";
 
 const HOME_STD: &str = "the same behind the standard library's RwLock, held for a moment; tasks";
 

@@ -1,9 +1,10 @@
-//! The same on one core: first on all there are, then, within the same process, with every thread on the first of them. A lock that
-//! spins waits there for somebody who cannot run.
+//! The same on one core: first on all there are, then, within the same process, with every thread on the first of them.
+//! A lock that spins waits there for somebody who cannot run.
 
 use standpipe_harness::{Better, Context, Figure, Kind, Outcome, Sample, Settings};
 
-/// What any contender does, on all cores and on one. Threads that it starts inherit where they may run from the thread that starts them.
+/// What any contender does, on all cores and on one. Threads that it starts inherit where they may run from the thread
+/// that starts them.
 pub(crate) fn pinned(
     run: impl Fn(&Context) -> Outcome<Sample> + Send + Sync + 'static,
 ) -> impl Fn(&Context) -> Outcome<Sample> + Send + Sync + 'static {

@@ -15,8 +15,8 @@ const PUSH_BYTES: u64 = 100;
 const LIMIT_BYTES: u64 = 1 << 20;
 
 pub(super) fn workloads() -> Vec<Workload> {
-    let what = "push single rows of 100 B into a lane each, with 1 MiB for all; 1 thread takes batches of 1,000 and completes them: calls of the allocator for a \
-                row, after the warm-up";
+    let what = "push single rows of 100 B into a lane each, with 1 MiB for all; 1 thread takes batches of 1,000 and completes them: calls of \
+                the allocator for a row, after the warm-up";
     vec![
         Workload::new("buffer.allocations.threads", format!("4 threads {what}"), |context| {
             run(context, threads)

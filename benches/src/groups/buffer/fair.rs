@@ -25,15 +25,15 @@ pub(super) fn workloads() -> Vec<Workload> {
     vec![
         Workload::new(
             "buffer.fair.lanes16",
-            "16 threads push blocks of 10 rows of 100 B as fast as they can, into a lane each, with 4 MiB for all; 1 thread takes batches of \
-             1,000 rows for a target that writes 500,000 rows/s: Jain's index of what the lanes got",
+            "16 threads push blocks of 10 rows of 100 B as fast as they can, into a lane each, with 4 MiB for all; 1 thread takes \
+             batches of 1,000 rows for a target that writes 500,000 rows/s: Jain's index of what the lanes got",
             lanes,
         )
         .full_only(),
         Workload::new(
             "buffer.fair.quiet",
-            "a row of 100 B each 2 ms (open loop) until it is written, at most 10 ms of them in the buffer: alone, then beside a lane that 4 threads fill as fast as \
-             they can, with 4 MiB for both; the target writes 500,000 rows/s in batches of 1,000",
+            "a row of 100 B each 2 ms (open loop) until it is written, at most 10 ms of them in the buffer: alone, then beside a \
+             lane that 4 threads fill as fast as they can, with 4 MiB for both; the target writes 500,000 rows/s in batches of 1,000",
             quiet,
         )
         .full_only(),
@@ -93,6 +93,8 @@ struct Written {
 
 fn write(buffer: &Buffer, began: Instant, end: Instant) -> Written {
     let (mut taking, mut drain) = (buffer.taking(), Drain::new(DRAIN_ROWS_PER_S));
+    // What is pushed at the end is not written at the target's rate.
+    let margin = ((end - began) / 4).min(AGE * 20);
     let mut written = Written { of_lane: [0; LANES as usize], in_all: 0, latency: Latency::since(began) };
     while let Some(batch) = taking.next() {
         if Instant::now() < end {
@@ -104,7 +106,7 @@ fn write(buffer: &Buffer, began: Instant, end: Instant) -> Written {
             written.of_lane[lane as usize] += rows;
         }
         batch.complete(|rows| {
-            if lane == QUIET && rows.intended >= began && rows.intended + AGE * 20 < end {
+            if lane == QUIET && rows.intended >= began && rows.intended + margin < end {
                 written.latency.record(rows.intended, now);
             }
         });
@@ -144,7 +146,7 @@ fn beside(context: &Context, flooders: u32) -> Outcome<Latency> {
     let buffer = buffer();
     let start = Instant::now();
     let began = start + context.warm_up() / 2;
-    let end = began + (context.span / 2).max(AGE * 40);
+    let end = began + (context.span / 2).max(AGE * 12);
     let (written, pushed) = thread::scope(|scope| -> Outcome<_> {
         let taker = scope.spawn(|| write(&buffer, began, end));
         let trickle = scope.spawn(|| trickle(&buffer, start, end));

@@ -21,9 +21,10 @@ const TICK: Duration = Duration::from_millis(1);
 const FULL: Duration = Duration::from_secs(60);
 
 pub(super) fn workloads() -> Vec<Workload> {
-    let measures = "4 threads offer blocks of 10 rows of 100 B, 200,000 rows/s in all, into a lane each, with 4 MiB for all; \
-                    1 thread takes batches of 1,000 rows for a target that writes 100,000 rows/s (60 s with --full): what is written of what \
-                    could be, how long pushes wait at which fill, and the longest time without a push admitted, in batches";
+    let measures = "4 threads offer blocks of 10 rows of 100 B, 200,000 rows/s in all, into a lane each, with 4 MiB \
+                    for all; 1 thread takes batches of 1,000 rows for a target that writes 100,000 rows/s (60 s with \
+                    --full): what is written of what could be, how long pushes wait at which fill, and the longest \
+                    time without a push admitted, in batches";
     vec![Workload::new("buffer.overload.x2", measures, run).full_only()]
 }
 

@@ -12,7 +12,8 @@ pub(super) struct Dense {
 }
 
 impl Dense {
-    /// Writes the places to keep to the end of the first `keys.len()`, and returns where they begin; `None` where the keys are too far apart.
+    /// Writes the places to keep to the end of the first `keys.len()`, and returns where they begin; `None` where the
+    /// keys are too far apart.
     pub(super) fn last(&mut self, keys: &[u64], kept: &mut [u32]) -> Option<usize> {
         let (least, most) = range(keys, keys.len() as u64 * SPREAD_MAX)?;
         let range = (most - least) as usize + 1;
@@ -26,7 +27,8 @@ impl Dense {
         }
         let (seen, kept) = (&mut self.seen[..range], &mut kept[..keys.len()]);
         let mut from = keys.len();
-        // No branches: written anyway, and written over unless it is the last of its key. So many keys as are left have room before `from`.
+        // No branches: written anyway, and written over unless it is the last of its key. So many keys as are left have
+        // room before `from`.
         for (place, key) in keys.iter().enumerate().rev() {
             let seen = &mut seen[(key - least) as usize];
             kept[from - 1] = place as u32;

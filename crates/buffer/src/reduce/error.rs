@@ -4,7 +4,8 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReduceError {
-    /// The table has a second unique key: a row that is left out may be what makes room for another row's value of it. Write the batch row by row.
+    /// The table has a second unique key: a row that is left out may be what makes room for another row's value of it.
+    /// Write the batch row by row.
     SecondUniqueKey {
         /// The first of the keys that were named.
         first: Box<str>,

@@ -1,4 +1,5 @@
-/// An integer key of at most 64 bits: those of the language, and pairs of 32 bits. Whatever has another key is reduced by the `_hashed` methods.
+/// An integer key of at most 64 bits: those of the language, and pairs of 32 bits. Whatever has another key is reduced
+/// by the `_hashed` methods.
 pub trait Integer: sealed::Word {}
 
 impl<K: sealed::Word> Integer for K {}

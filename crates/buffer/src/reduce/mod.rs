@@ -25,18 +25,22 @@ const DENSE_MIN: usize = 64;
 
 /// Reduces batches to the last item of each key, in the order in which the items were pushed.
 ///
-/// For writes where the last one wins: an *upsert* that gives every column it ever gives, a *replace*, a put. `INSERT .. ON CONFLICT DO
-/// UPDATE` needs it: PostgreSQL refuses a statement that holds a key twice. It is wrong where an earlier item counts: for *append*, for
-/// *ignore* (there the first wins), for updates that each set other columns.
+/// For writes where the last one wins: an *upsert* whose rows all give the same columns, a *replace*, a put. PostgreSQL
+/// needs it: it refuses an `INSERT .. ON CONFLICT DO UPDATE` that holds a key twice. It is wrong where an earlier item
+/// counts: for *append*, for *ignore* (there the first wins), for updates that each set other columns. Two keys are one
+/// where `Eq` says so; what only a database's collation takes for equal stays.
 ///
-/// **Order kept** means: what is kept stands in the order in which it was pushed, each item where its own (its key's last) push
-/// was. `a1 b1 a2 c1` becomes `b1 a2 c1`, not `a2 b1 c1`. Foreign keys, triggers and the log see the last values in the order in which they came.
+/// **Order kept** means: what is kept stands in the order in which it was pushed, each item where its own (its key's
+/// last) push was. `a1 b1 a2 c1` becomes `b1 a2 c1`, not `a2 b1 c1`. Foreign keys, triggers and the log see the last
+/// values in the order in which they came.
 ///
-/// **One unique key.** A reducer is told by name which unique keys the table has, and is refused for all but one. With a second one the rows that are
-/// left out matter to others: let `(id, email)` have a unique key each, the table hold `(1, a@)`, and the batch be `(1, b@) (2, a@) (1, c@)`.
-/// Row by row that is right: 1 gives `a@` up, 2 takes it, 1 takes `c@`. Reduced it is `(2, a@) (1, c@)`, and 2 asks for what 1 still has: a batch without a
-/// fault fails. And a *replace* removes every row that is in its way: what an item that was left out would have removed stays.
-/// With no unique key at all nothing is ever written over, and leaving out is losing. When the table gets another unique key, make another reducer.
+/// **One unique key.** A reducer is told by name which unique keys the table has, and is refused for all but one. With
+/// a second one the rows that are left out matter to others: let `(id, email)` have a unique key each, the table hold
+/// `(1, a@)`, and the batch be `(1, b@) (2, a@) (1, c@)`. Row by row that is right: 1 gives `a@` up, 2 takes it, 1
+/// takes `c@`. Reduced it is `(2, a@) (1, c@)`, and 2 asks for what 1 still has: a batch without a fault fails. And a
+/// *replace* removes every row that is in its way: what an item that was left out would have removed stays. With no
+/// unique key at all nothing is ever written over, and leaving out is losing. When the table gets another unique key,
+/// make another reducer.
 ///
 /// ```
 /// use standpipe_buffer::{ReduceError, Reducer};
@@ -52,12 +56,14 @@ const DENSE_MIN: usize = 64;
 /// ```
 ///
 /// # Cost
-/// Linear in the items, without an allocation once it has seen a batch as large; keep one for each worker. [`shrink`](Self::shrink) gives its memory back: after `n` integer
-/// keys at most 64 bytes for each. Nothing blocks. Which way is taken for which keys, and what each costs, is in `docs/decisions/0010-key-reduction.md`.
+/// Linear in the items, without an allocation once it has seen a batch as large; keep one for each worker.
+/// [`shrink`](Self::shrink) gives its memory back: some 60 bytes for each item of the largest batch. Nothing blocks.
+/// Which way is taken for which keys, and what each costs, is in `docs/decisions/0010-key-reduction.md`.
 ///
 /// # Hostile keys
-/// Integers are hashed with a seed that each reducer draws from the operating system's randomness, by a hash that is fast and is not cryptographic. Whoever guesses the seed all the same
-/// wins little: keys that collide more often than chance has them are sorted instead, `n log n` whatever they are. Keys of the `_hashed` methods are as safe as their
+/// Integers are hashed with a seed that each reducer draws from the operating system's randomness, by a hash that is
+/// fast and is not cryptographic. Whoever guesses the seed all the same wins little: keys that collide more often than
+/// chance has them are sorted instead, `n log n` whatever they are. Keys of the `_hashed` methods are as safe as their
 /// hasher: [`RandomState`] (SipHash, seeded) unless another is given.
 pub struct Reducer<S = RandomState> {
     hasher: S,
@@ -133,7 +139,8 @@ impl<S: BuildHasher> Reducer<S> {
         Ok(&self.kept[kept])
     }
 
-    /// As [`keep_last`](Self::keep_last), for items with any other key: bytes, text, a tuple. A key's hash is taken once.
+    /// As [`keep_last`](Self::keep_last), for items with any other key: bytes, text, a tuple. A key's hash is taken
+    /// once.
     ///
     /// # Errors
     /// [`ReduceError::TooMany`] beyond `u32::MAX` items.
@@ -146,8 +153,9 @@ impl<S: BuildHasher> Reducer<S> {
         Ok(&self.kept[kept])
     }
 
-    /// Leaves in `items` the last of each integer key, in order, and returns how many went. They are dropped here: an item whose drop
-    /// says something (a receipt, a permit) says it now, before the batch is written. Where that is too early, use [`keep_last_by`](Self::keep_last_by).
+    /// Leaves in `items` the last of each integer key, in order, and returns how many went. They are dropped here: an
+    /// item whose drop says something (a receipt, a permit) says it now, before the batch is written. Where that is too
+    /// early, use [`keep_last_by`](Self::keep_last_by).
     ///
     /// # Errors
     /// [`ReduceError::TooMany`] beyond `u32::MAX` items; they are all still there.

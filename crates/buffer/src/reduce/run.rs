@@ -26,8 +26,8 @@ impl Lanes4 {
         }
     }
 
-    /// Where no key is smaller than the one before it: writes the place of the last of each run of equal keys, and returns how many. Else `None`, mostly
-    /// after a look at a few keys.
+    /// Where no key is smaller than the one before it: writes the place of the last of each run of equal keys, and
+    /// returns how many. Else `None`, mostly after a look at a few keys.
     pub(super) fn last_of_runs(self, keys: &[u64], kept: &mut [u32]) -> Option<usize> {
         #[cfg(target_arch = "x86_64")]
         if let Some(avx2) = self.avx2 {

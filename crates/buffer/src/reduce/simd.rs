@@ -1,4 +1,5 @@
-//! Keys compared four at a time. All `unsafe` of the reduction is in here; what it may gain is in `docs/decisions/0010-key-reduction.md`.
+//! Keys compared four at a time. All `unsafe` of the reduction is in here; what it may gain is in
+//! `docs/decisions/0010-key-reduction.md`.
 
 #![allow(unsafe_code, reason = "measured: two to three times as fast on sorted keys as the portable way")]
 
@@ -60,7 +61,8 @@ const COMPACT: [[u8; 16]; 16] = {
 /// The processor has AVX2 and POPCNT, and `kept` is at least `SPARE` longer than `keys`.
 #[target_feature(enable = "avx2,popcnt")]
 unsafe fn last_of_runs(keys: &[u64], kept: &mut [u32]) -> Option<usize> {
-    // There is only a signed comparison: with its highest bit turned, an unsigned number has its place among the signed ones.
+    // There is only a signed comparison: with its highest bit turned, an unsigned number has its place among the signed
+    // ones.
     let sign = _mm256_set1_epi64x(i64::MIN);
     let mut falls = _mm256_setzero_si256();
     let mut places = _mm_setr_epi32(0, 1, 2, 3);
@@ -76,8 +78,8 @@ unsafe fn last_of_runs(keys: &[u64], kept: &mut [u32]) -> Option<usize> {
         falls = _mm256_or_si256(falls, fall);
         let same = _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(keys, next)));
         let keep = (same ^ 0b1111) as usize;
-        // SAFETY: `keep` has four bits, `COMPACT` sixteen rows of sixteen bytes. At most one place was written for each key
-        // before `at`, so count <= at, and count + LANES <= len + SPARE: the caller's room.
+        // SAFETY: `keep` has four bits, `COMPACT` sixteen rows of sixteen bytes. At most one place was written for each
+        // key before `at`, so count <= at, and count + LANES <= len + SPARE: the caller's room.
         unsafe {
             let compact = _mm_loadu_si128(COMPACT[keep].as_ptr().cast::<__m128i>());
             let to = kept.as_mut_ptr().add(count).cast::<__m128i>();
@@ -86,7 +88,8 @@ unsafe fn last_of_runs(keys: &[u64], kept: &mut [u32]) -> Option<usize> {
         count += keep.count_ones() as usize;
         places = _mm_add_epi32(places, _mm_set1_epi32(LANES as i32));
         at += LANES;
-        // Looked at after the first four, which is where most batches that are in no order show it, and then each 64 keys.
+        // Looked at after the first four, which is where most batches that are in no order show it, and then each 64
+        // keys.
         if at % 64 == LANES && _mm256_testz_si256(falls, falls) == 0 {
             return None;
         }

@@ -7,7 +7,8 @@ const BLOCK: usize = 512;
 /// Items that are enough to decide it by.
 const DECIDED_BY: usize = 64;
 
-/// A hash table of places, open addressing. What it holds of earlier batches counts as empty, so that it is cleared once in four thousand million items.
+/// A hash table of places, open addressing. What it holds of earlier batches counts as empty, so that it is cleared
+/// once in four thousand million items.
 pub(super) struct Table {
     /// A place, plus all the items of batches before, plus one.
     slots: Vec<u32>,
@@ -31,8 +32,9 @@ impl Table {
         self.before = 0;
     }
 
-    /// Writes the places to keep to the end of the first `words.len()`, and returns where they begin. `words` are the keys or hashes of them, `same` says whether
-    /// the keys at two places are equal. `None` after more than `steps_max` steps to a slot that was taken.
+    /// Writes the places to keep to the end of the first `words.len()`, and returns where they begin. `words` are the
+    /// keys or hashes of them, `same` says whether the keys at two places are equal. `None` after more than `steps_max`
+    /// steps to a slot that was taken.
     pub(super) fn last(
         &mut self,
         words: &[u64],
@@ -115,10 +117,11 @@ impl Walk<'_> {
                 let held = self.slots[slot];
                 let is_free = held < self.base;
                 if MIXED {
-                    // Neither whether the slot is free nor whether the key was seen is branched on: in a free slot the item meets itself.
+                    // Neither whether the slot is free nor whether the key was seen is branched on: in a free slot the
+                    // item meets itself.
                     let other = select_unpredictable(is_free, place, held.wrapping_sub(self.base) as usize);
                     if same(place, other) {
-                        self.slots[slot] = self.base + other as u32;
+                        self.slots[slot] = self.base + place as u32;
                         // So many items as are left have room before `from`.
                         self.kept[self.from - 1] = place as u32;
                         self.from -= usize::from(is_free);
@@ -140,8 +143,8 @@ impl Walk<'_> {
     }
 }
 
-/// The highest bits say which slot. Both halves of the first product hold something of each bit of the key. The second is for keys at even
-/// distances, which the first alone would let crowd together under one seed in twenty.
+/// The highest bits say which slot. Both halves of the first product hold something of each bit of the key. The second
+/// is for keys at even distances, which the first alone would let crowd together under one seed in twenty.
 #[inline(always)]
 fn mix(word: u64, seed: [u64; 3]) -> u64 {
     let product = u128::from(word ^ seed[0]) * u128::from(seed[1]);
