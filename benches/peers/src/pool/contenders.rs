@@ -9,7 +9,7 @@ use super::{CONNECTIONS_MAX, Connection, Made, Pool};
 #[derive(Debug)]
 pub(crate) struct Dial(pub(crate) Arc<Made>);
 
-/// Its defaults: a connection is checked after 30 s of idleness, so never here.
+/// Its defaults: a connection is checked after 30 s of idleness, so never here. Its background work runs, as its README says.
 #[derive(Clone)]
 pub(crate) struct Standpipe(standpipe_pool::Pool<Dial>);
 
@@ -35,7 +35,9 @@ impl Pool for Standpipe {
             connections_max: CONNECTIONS_MAX as usize,
             ..standpipe_pool::Settings::default()
         };
-        Ok(Standpipe(standpipe_pool::Pool::new(Dial(Arc::clone(made)), settings)))
+        let pool = standpipe_pool::Pool::new(Dial(Arc::clone(made)), settings);
+        tokio::spawn(pool.run());
+        Ok(Standpipe(pool))
     }
 
     async fn turn(&self, yields: bool) -> Outcome<()> {
