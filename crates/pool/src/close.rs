@@ -7,7 +7,7 @@ use std::{
 
 use standpipe_core::Connect;
 
-use crate::{errands::Kind, shared::Shared, told::closed};
+use crate::{errands::Kind, queue::Settled, shared::Shared, told::closed};
 
 /// Closes a pool, and waits until nothing of it is left. Dropped, it stops waiting.
 pub(crate) struct Closing<'a, C: Connect> {
@@ -25,7 +25,7 @@ impl<C: Connect> Future for Closing<'_, C> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let (waker, number) = (context.waker().clone(), self.number);
+        let (waker, number) = (Arc::new(context.waker().clone()), self.number);
         let (entered, replaced) = self.shared.with(|desk, _| desk.await_empty(number, waker));
         drop(replaced);
         self.number = Some(entered);
@@ -41,24 +41,32 @@ impl<C: Connect> Drop for Closing<'_, C> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             drop(self.shared.with(|desk, _| desk.leave_closing(number)));
+            self.shared.take_no_leave();
         }
     }
 }
 
 impl<C: Connect> Shared<C> {
+    /// Who waited for connections to take leave is gone: they are dropped, unless somebody else is there.
+    pub(crate) fn take_no_leave(&self) {
+        let jobs = self.with(|desk, _| {
+            if desk.takes_leave() { Vec::new() } else { desk.errands.cancel(|kind| kind == Kind::Close) }
+        });
+        drop(jobs);
+    }
+
     /// Refuses everyone from now on, and closes what nobody holds.
     pub(crate) fn shut(self: &Arc<Self>) {
-        let (jobs, given, alarm) = self.with(|desk, after| {
+        let (jobs, alarm) = self.with(|desk, after| {
             desk.is_closed = true;
             self.is_closed.store(true, Ordering::Release);
             let takes_leave = desk.takes_leave();
-            while let Ok(waker) = desk.queue.settle(Err(Box::new(closed()))) {
-                after.more.push(waker);
+            while let Settled::Given(waker) = desk.queue.settle(Err(Box::new(closed()))) {
+                after.more.extend(waker);
             }
-            let given = desk.queue.replace_settled(|given| given.is_ok().then(|| Err(Box::new(closed()))));
             let jobs = desk.errands.cancel(|kind| kind != Kind::Close || !takes_leave);
-            after.more.extend(desk.run.clone());
-            (jobs, given, desk.alarm.take())
+            after.closers.extend(desk.run.clone());
+            (jobs, desk.alarm.take())
         });
         drop(alarm);
         // Each by itself: one that panics when it is closed must not keep the others open.
@@ -70,9 +78,6 @@ impl<C: Connect> Shared<C> {
         };
         for mut job in jobs.into_iter().map(Some) {
             each(&mut || drop(job.take()));
-        }
-        for mut entry in given.into_iter().map(Result::ok) {
-            each(&mut || entry.take().into_iter().for_each(|entry| self.retire(entry)));
         }
         each(&mut || self.match_up());
         while self.rack.count() > 0 {

@@ -10,8 +10,8 @@ use standpipe_core::{Connect, Error};
 use crate::{
     Alarm,
     entry::Entry,
-    errands::{Errands, Job},
-    queue::Queue,
+    errands::Errands,
+    queue::{Queue, Seat},
     random::Random,
 };
 
@@ -35,8 +35,8 @@ pub(crate) struct Desk<C: Connect> {
     pub(crate) errands: Errands,
     pub(crate) dial: Dial,
     /// The one who runs the pool in the background, if there is one.
-    pub(crate) run: Option<Waker>,
-    closers: BTreeMap<u64, Waker>,
+    pub(crate) run: Option<Arc<Waker>>,
+    closers: BTreeMap<u64, Arc<Waker>>,
     closers_next: u64,
     pub(crate) alarm: Option<Alarm>,
     /// So many more than `idle_min` are to be idle, while some are replaced before they go.
@@ -69,8 +69,13 @@ pub(crate) struct Counts {
 pub(crate) struct After {
     pub(crate) wake: Option<Waker>,
     pub(crate) more: Vec<Waker>,
-    pub(crate) called: Option<Waker>,
-    pub(crate) dropped: Vec<Job>,
+    pub(crate) closers: Vec<Arc<Waker>>,
+}
+
+/// Who polls the jobs.
+pub(crate) enum Driver<C: Connect> {
+    Waker(Arc<Waker>),
+    Waiter(Arc<Seat<Given<C>>>),
 }
 
 impl<C: Connect> Desk<C> {
@@ -107,14 +112,20 @@ impl<C: Connect> Desk<C> {
         self.size -= 1;
         self.free.insert(place);
         if self.is_closed && self.size == 0 {
-            after.more.extend(mem::take(&mut self.closers).into_values());
-            after.more.extend(self.run.clone());
+            after.closers.extend(mem::take(&mut self.closers).into_values());
+            after.closers.extend(self.run.clone());
         }
     }
 
     /// Who polls the jobs: whoever runs the pool, one who closes it, the oldest waiter.
-    pub(crate) fn driver(&mut self) -> Option<&Waker> {
-        self.run.as_ref().or_else(|| self.closers.values().next()).or_else(|| self.queue.first_waker())
+    pub(crate) fn driver(&mut self) -> Option<Driver<C>> {
+        let named = self.run.as_ref().or_else(|| self.closers.values().next());
+        named.cloned().map(Driver::Waker).or_else(|| self.queue.first().cloned().map(Driver::Waiter))
+    }
+
+    /// Whether who comes by has to poll jobs.
+    pub(crate) fn is_to_be_driven(&self) -> bool {
+        self.run.is_none() && self.errands.is_ready()
     }
 
     /// Whether taking leave of the other side will be polled to its end.
@@ -131,7 +142,7 @@ impl<C: Connect> Desk<C> {
     }
 
     /// Waits for the last place; a waker that was replaced is handed out.
-    pub(crate) fn await_empty(&mut self, number: Option<u64>, waker: Waker) -> (u64, Option<Waker>) {
+    pub(crate) fn await_empty(&mut self, number: Option<u64>, waker: Arc<Waker>) -> (u64, Option<Arc<Waker>>) {
         let number = number.unwrap_or_else(|| {
             self.closers_next += 1;
             self.closers_next
@@ -139,7 +150,7 @@ impl<C: Connect> Desk<C> {
         (number, self.closers.insert(number, waker))
     }
 
-    pub(crate) fn leave_closing(&mut self, number: u64) -> Option<Waker> {
+    pub(crate) fn leave_closing(&mut self, number: u64) -> Option<Arc<Waker>> {
         self.closers.remove(&number)
     }
 }
@@ -148,7 +159,15 @@ impl After {
     pub(crate) fn act(self) {
         self.wake.into_iter().for_each(Waker::wake);
         self.more.into_iter().for_each(Waker::wake);
-        self.called.into_iter().for_each(Waker::wake);
-        drop(self.dropped);
+        self.closers.into_iter().for_each(|waker| waker.wake_by_ref());
+    }
+}
+
+impl<C: Connect> Driver<C> {
+    pub(crate) fn call(self) {
+        match self {
+            Driver::Waker(waker) => waker.wake_by_ref(),
+            Driver::Waiter(seat) => seat.call(),
+        }
     }
 }

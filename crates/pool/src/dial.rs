@@ -10,6 +10,7 @@ use crate::{
     errands::{Kind, caught},
     meter,
     planted::{self, Plant},
+    queue::Settled,
     shared::{Shared, nanos},
     timer::{Sleep, within},
     told::told,
@@ -52,7 +53,7 @@ impl<C: Connect> Shared<C> {
                     desk.dial.last_error = None;
                     let place = place.take(desk)?;
                     let dies = self.dies(desk, now);
-                    Some(Box::new(Entry { connection, born: now, dies, since: now, is_fresh: true, place }))
+                    Some(Box::new(Entry { connection, born: now, dies, since: now, is_fresh: true, spare: None, place }))
                 });
                 if let Some(entry) = entry {
                     Self::give_back(entry);
@@ -74,8 +75,8 @@ impl<C: Connect> Shared<C> {
                     let mut refused = None;
                     while refused.is_none() && desk.queue.waiting() > 0 {
                         match desk.queue.settle(Err(Box::new(told(&error)))) {
-                            Ok(waker) => after.more.push(waker),
-                            Err(unsettled) => refused = Some(unsettled),
+                            Settled::Given(waker) => after.more.extend(waker),
+                            Settled::NobodyWaits(unsettled) => refused = Some(unsettled),
                         }
                     }
                     refused
@@ -135,9 +136,10 @@ async fn dial<C: Connect>(place: UnderWay<C>, not_before: u64) {
     let timer = shared.settings.timer;
     if not_before > 0 {
         Sleep::until(timer, shared.instant(not_before)).await;
-        if !shared.with(|desk, _| shared.is_wanted(desk)) {
-            return;
-        }
+    }
+    // What came back meanwhile may have been enough.
+    if !shared.with(|desk, _| shared.is_wanted(desk)) {
+        return;
     }
     let most = shared.settings.connect_timeout;
     let connect = &shared.connect;

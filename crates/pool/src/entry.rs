@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use standpipe_core::Connect;
 
-use crate::{rack::Dates, settings::Settings, shared::Shared};
+use crate::{desk::Given, queue::Seat, rack::Dates, settings::Settings, shared::Shared};
 
 /// A connection, its dates in nanoseconds since the pool was made, and its place. It moves as one box between the rack, a
 /// ticket of the queue, and a lease. However it ends, the connection is closed first and then its place is free.
@@ -15,6 +15,8 @@ pub(crate) struct Entry<C: Connect> {
     pub(crate) since: u64,
     /// Nobody had it yet.
     pub(crate) is_fresh: bool,
+    /// The seat in which its holder waited for it: it goes back to the queue with the connection.
+    pub(crate) spare: Option<Arc<Seat<Given<C>>>>,
     /// Last, so that the connection is closed before its place is free: never are more open than the limit.
     pub(crate) place: Place<C>,
 }

@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod close;
 mod desk;
@@ -18,6 +18,7 @@ mod random;
 mod run;
 mod settings;
 mod shared;
+mod stand;
 mod status;
 mod sync;
 mod timer;

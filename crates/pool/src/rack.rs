@@ -1,10 +1,14 @@
 //! Where idle connections stand: one bit for each place, sixty-three to a word, and what stands there.
 
+#![allow(unsafe_code)] // Two calls of what `stand.rs` argues for.
 #![expect(clippy::expect_used, reason = "a stated invariant: who set or cleared a place's bit has the place for himself")]
 
 use std::sync::{OnceLock, atomic::AtomicUsize};
 
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::{
+    stand::Stand,
+    sync::{AtomicU64, Ordering},
+};
 
 /// Places in a word.
 const PLACES: usize = 63;
@@ -24,13 +28,12 @@ pub(crate) struct Rack<T> {
 #[repr(align(128))]
 struct Word<T> {
     bits: AtomicU64,
-    stands: Box<[Stand<T>]>,
+    standing: Box<[Standing<T>]>,
 }
 
 #[repr(align(64))]
-struct Stand<T> {
-    /// Never contended: whoever cleared the bit of the place has it for himself until he sets it again.
-    item: Mutex<Option<T>>,
+struct Standing<T> {
+    stand: Stand<T>,
     born: AtomicU64,
     since: AtomicU64,
     dies: AtomicU64,
@@ -65,7 +68,7 @@ impl<T> Rack<T> {
         for word in self.words.iter().take(place / PLACES + 1).skip(count) {
             word.get_or_init(|| Word {
                 bits: AtomicU64::new(if by_desk { DESK } else { 0 }),
-                stands: (0..PLACES).map(|_| Stand::default()).collect(),
+                standing: (0..PLACES).map(|_| Standing::default()).collect(),
             });
         }
         self.count.store(count.max(place / PLACES + 1), Ordering::Release);
@@ -130,17 +133,17 @@ impl<T> Rack<T> {
         self.word(place).bits.load(Ordering::Acquire) & DESK != 0
     }
 
-    /// Puts an item in its place, which its caller took it from. True if the way was closed at that instant: then
-    /// the desk has to be told.
+    /// Puts an item in its place, which its caller took it from or was given at the desk. True if the way was closed at that
+    /// instant: then the desk has to be told.
     #[inline]
     pub(crate) fn put(&self, place: usize, item: T, dates: Dates) -> bool {
         let word = self.word(place);
-        let stand = &word.stands[place % PLACES];
+        let stand = &word.standing[place % PLACES];
         stand.born.store(dates.born, Ordering::Relaxed);
         stand.since.store(dates.since, Ordering::Relaxed);
         stand.dies.store(dates.dies, Ordering::Relaxed);
-        let before = lock(&stand.item).replace(item);
-        debug_assert!(before.is_none(), "invariant: a place is empty while its bit is clear");
+        // SAFETY: the item's place is owned by who has the item.
+        unsafe { stand.stand.put(item) };
         word.bits.fetch_or(1 << (place % PLACES), Ordering::AcqRel) & DESK != 0
     }
 
@@ -165,7 +168,7 @@ impl<T> Rack<T> {
         self.words().enumerate().flat_map(|(index, word)| {
             let bits = word.bits.load(Ordering::Acquire) & !DESK;
             (0..PLACES).filter(move |place| bits & 1 << place != 0).map(move |place| {
-                let stand = &word.stands[place];
+                let stand = &word.standing[place];
                 let [born, since, dies] =
                     [&stand.born, &stand.since, &stand.dies].map(|date| date.load(Ordering::Relaxed));
                 (index * PLACES + place, Dates { born, since, dies })
@@ -190,13 +193,15 @@ impl<T> Word<T> {
     fn claim(&self, bits: u64, place: u32) -> Result<T, u64> {
         let cleared = bits & !(1 << place);
         self.bits.compare_exchange(bits, cleared, Ordering::AcqRel, Ordering::Acquire)?;
-        Ok(lock(&self.stands[place as usize].item).take().expect("invariant: a set bit means that an item stands there"))
+        // SAFETY: this thread has just cleared the place's bit.
+        let item = unsafe { self.standing[place as usize].stand.take() };
+        Ok(item.expect("invariant: a set bit means that an item stands there"))
     }
 }
 
-impl<T> Default for Stand<T> {
+impl<T> Default for Standing<T> {
     fn default() -> Self {
         let [born, since, dies] = [(); 3].map(|()| AtomicU64::new(0));
-        Stand { item: Mutex::new(None), born, since, dies }
+        Standing { stand: Stand::new(), born, since, dies }
     }
 }

@@ -43,7 +43,7 @@ impl<C: Connect> Future for Run<C> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let shared = &this.shared;
-        let waker = context.waker().clone();
+        let waker = Arc::new(context.waker().clone());
         let has_begun = this.has_begun;
         let replaced = shared.with(|desk, _| {
             if has_begun || desk.run.is_none() { Ok(desk.run.replace(waker)) } else { Err(waker) }
@@ -77,14 +77,21 @@ impl<C: Connect> Drop for Run<C> {
             self.shared.set_clock(0);
             let waker = self.shared.with(|desk, _| desk.run.take());
             drop(waker);
+            self.shared.take_no_leave();
         }
     }
 }
 
 impl<C: Connect> Shared<C> {
-    fn tick_length(&self) -> Duration {
+    pub(crate) fn tick_length(&self) -> Duration {
         let settings = &self.settings;
-        let ages = [settings.idle_max, settings.life_max, settings.check_after_idle, settings.lease_warn_after];
+        let ages = [
+            settings.acquire_timeout,
+            settings.idle_max,
+            settings.life_max,
+            settings.check_after_idle,
+            settings.lease_warn_after,
+        ];
         let shortest = ages.into_iter().filter(|age| !age.is_zero()).min().unwrap_or(TICK_MAX);
         (shortest / TICKS_PER_AGE).clamp(TICK_MIN, TICK_MAX)
     }

@@ -11,11 +11,12 @@ use standpipe_core::{Connect, Error};
 
 use crate::{
     Settings,
-    desk::{After, Desk, Given},
+    desk::{After, Desk, Driver, Given},
     entry::Entry,
     errands::Kind,
     meter,
     planted::{self, Plant},
+    queue::{Seat, Settled},
     rack::{PLACES_MAX, Rack},
     random::Random,
     sync::{AtomicU64, Mutex, Ordering, lock},
@@ -31,7 +32,7 @@ pub(crate) struct Shared<C: Connect> {
     pub(crate) rack: Rack<Box<Entry<C>>>,
     desk: Mutex<Desk<C>>,
     epoch: Instant,
-    /// Nanoseconds since `epoch` as of the last tick of who runs the pool; 0 when nobody does.
+    /// Nanoseconds since `epoch`, and one, as of the last tick of who runs the pool; 0 when nobody does.
     clock: AtomicU64,
     /// Whether any age matters.
     pub(crate) is_dated: bool,
@@ -42,7 +43,7 @@ pub(crate) struct Shared<C: Connect> {
 /// What came of joining the queue.
 pub(crate) enum Joined<C: Connect> {
     Taken(Box<Entry<C>>),
-    Queued { ticket: usize, needs_alarm: bool },
+    Queued { seat: Arc<Seat<Given<C>>>, needs_alarm: bool, is_ready: bool },
     Refused(Error),
 }
 
@@ -68,7 +69,7 @@ impl<C: Connect> Shared<C> {
     /// a job to poll is called. No code of a user runs under the lock.
     pub(crate) fn with<R>(&self, change: impl FnOnce(&mut Desk<C>, &mut After) -> R) -> R {
         let mut after = After::default();
-        let changed = {
+        let (changed, called) = {
             let mut desk = lock(&self.desk);
             let changed = change(&mut desk, &mut after);
             let needed = desk.is_needed();
@@ -76,12 +77,10 @@ impl<C: Connect> Shared<C> {
                 desk.is_way_closed = needed;
                 self.rack.set_desk(needed);
             }
-            if desk.errands.is_ready() {
-                after.called = desk.driver().cloned();
-            }
-            changed
+            (changed, if desk.errands.is_ready() { desk.driver() } else { None })
         };
         after.act();
+        called.into_iter().for_each(Driver::call);
         changed
     }
 
@@ -94,8 +93,17 @@ impl<C: Connect> Shared<C> {
         }
     }
 
+    /// A time that is not past yet, without a look at the clock where somebody keeps the time: late by a tick at most.
+    pub(crate) fn not_before(&self) -> u64 {
+        match self.clock.load(Ordering::Relaxed) {
+            0 => self.exact(),
+            _ if cfg!(feature = "metrics") => self.exact(),
+            tick => tick + nanos(self.tick_length()),
+        }
+    }
+
     pub(crate) fn exact(&self) -> u64 {
-        nanos(self.settings.timer.now().saturating_duration_since(self.epoch)).max(1)
+        1 + nanos(self.settings.timer.now().saturating_duration_since(self.epoch))
     }
 
     pub(crate) fn set_clock(&self, now: u64) {
@@ -103,7 +111,7 @@ impl<C: Connect> Shared<C> {
     }
 
     pub(crate) fn instant(&self, at: u64) -> Option<Instant> {
-        if at == u64::MAX { None } else { self.epoch.checked_add(Duration::from_nanos(at)) }
+        if at == u64::MAX { None } else { self.epoch.checked_add(Duration::from_nanos(at.saturating_sub(1))) }
     }
 
     /// Puts an entry back, or hands it to the oldest waiter.
@@ -120,23 +128,27 @@ impl<C: Connect> Shared<C> {
         }
     }
 
-    fn hand_over(self: &Arc<Self>, entry: Box<Entry<C>>) {
+    fn hand_over(self: &Arc<Self>, mut entry: Box<Entry<C>>) {
         let refused = self.with(|desk, after| {
             if desk.is_closed || desk.size > desk.limit {
                 return Some(entry);
             }
+            if let Some(seat) = entry.spare.take() {
+                // As many as are too many are dropped here, and are nobody's code.
+                drop(desk.queue.spare(seat));
+            }
             match desk.queue.settle(Ok(entry)) {
-                Ok(waker) => {
-                    after.wake = Some(waker);
+                Settled::Given(waker) => {
+                    after.wake = waker;
                     None
                 }
-                Err(Ok(mut entry)) => {
+                Settled::NobodyWaits(Ok(mut entry)) => {
                     entry.is_fresh = false;
                     let (index, dates) = (entry.place.index, entry.dates());
                     self.rack.put(index, entry, dates);
                     None
                 }
-                Err(Err(_)) => None,
+                Settled::NobodyWaits(Err(_)) => None,
             }
         });
         if let Some(entry) = refused {
@@ -150,8 +162,8 @@ impl<C: Connect> Shared<C> {
             let mut gone = Vec::new();
             while desk.queue.waiting() > 0 && !desk.is_closed {
                 let Some(entry) = self.rack.take_at_desk() else { break };
-                if let Ok(waker) = desk.queue.settle(Ok(entry)) {
-                    after.more.push(waker);
+                if let Settled::Given(waker) = desk.queue.settle(Ok(entry)) {
+                    after.more.extend(waker);
                 }
             }
             while desk.is_closed || desk.size > desk.limit + gone.len() {
@@ -191,19 +203,19 @@ impl<C: Connect> Shared<C> {
                 )));
             }
             desk.counts.waits += 1;
-            let ticket = desk.queue.join(waker, since, at_front);
+            let seat = desk.queue.join(waker, since, at_front);
             self.connect_if_wanted(desk);
             let needs_alarm = desk.alarm.is_none() && self.settings.acquire_timeout != Duration::MAX;
-            Joined::Queued { ticket, needs_alarm }
+            Joined::Queued { seat, needs_alarm, is_ready: desk.is_to_be_driven() }
         })
     }
 
-    /// Gives up a ticket. What was handed over already goes on to the next.
-    pub(crate) fn leave(self: &Arc<Self>, ticket: usize) {
+    /// Leaves the queue. What was handed over already goes on to the next.
+    pub(crate) fn leave(self: &Arc<Self>, seat: &Seat<Given<C>>) {
         if planted::is(Plant::StaysInQueue) {
             return;
         }
-        let (waker, given) = self.with(|desk, _| desk.queue.leave(ticket));
+        let (waker, given) = self.with(|desk, _| desk.queue.leave(seat));
         drop(waker);
         if let Some(Ok(entry)) = given {
             if planted::is(Plant::PlaceForgotten) {
@@ -268,8 +280,8 @@ impl<C: Connect> Shared<C> {
             while desk.queue.first_since().is_some_and(|since| now.saturating_sub(since) >= most) {
                 let error = timed_out(self.settings.acquire_timeout, desk.dial.last_error.as_ref());
                 match desk.queue.settle(Err(Box::new(error))) {
-                    Ok(waker) => after.more.push(waker),
-                    Err(unsettled) => refused.push(unsettled),
+                    Settled::Given(waker) => after.more.extend(waker),
+                    Settled::NobodyWaits(unsettled) => refused.push(unsettled),
                 }
                 desk.counts.timeouts += 1;
                 meter::timed_out();

@@ -9,9 +9,10 @@ use std::{
 use standpipe_core::{Connect, Error};
 
 use crate::{
+    desk::Given,
     entry::Entry,
     meter,
-    queue::Looked,
+    queue::{Looked, Seat},
     shared::{Joined, Shared},
 };
 
@@ -19,56 +20,56 @@ use crate::{
 /// While nobody runs the pool, the one who waits longest also polls the pool's jobs.
 pub(crate) struct Wait<'a, C: Connect> {
     shared: &'a Arc<Shared<C>>,
-    ticket: Option<usize>,
+    seat: Option<Arc<Seat<Given<C>>>>,
     /// When its acquirer first asked.
     since: &'a mut Option<u64>,
 }
 
 impl<'a, C: Connect> Wait<'a, C> {
     pub(crate) fn new(shared: &'a Arc<Shared<C>>, since: &'a mut Option<u64>) -> Self {
-        Wait { shared, ticket: None, since }
+        Wait { shared, seat: None, since }
     }
 
     fn join(&mut self, context: &Context<'_>) -> Poll<Result<Box<Entry<C>>, Error>> {
         let shared = self.shared;
         let is_timed = shared.settings.acquire_timeout != Duration::MAX || cfg!(feature = "metrics");
         let at_front = self.since.is_some();
-        let since = *self.since.get_or_insert_with(|| if is_timed { shared.exact() } else { 0 });
+        let since = *self.since.get_or_insert_with(|| if is_timed { shared.not_before() } else { 0 });
         match shared.join(context.waker().clone(), since, at_front) {
             Joined::Taken(entry) => {
                 // Jobs that nobody else polls go on with whoever comes by.
-                if shared.with(|desk, _| desk.run.is_none() && desk.errands.is_ready()) {
+                if shared.with(|desk, _| desk.is_to_be_driven()) {
                     shared.drive();
                 }
                 Poll::Ready(Ok(entry))
             }
             Joined::Refused(error) => Poll::Ready(Err(error)),
-            Joined::Queued { ticket, needs_alarm } => {
-                self.ticket = Some(ticket);
+            Joined::Queued { seat, needs_alarm, is_ready } => {
+                self.seat = Some(seat);
                 if needs_alarm {
                     shared.set_alarm();
+                }
+                if is_ready {
+                    shared.drive();
+                    return self.look(context);
                 }
                 Poll::Pending
             }
         }
     }
 
-    fn look(&mut self, ticket: usize, context: &Context<'_>) -> (Poll<Result<Box<Entry<C>>, Error>>, bool) {
-        let (looked, is_ready) = self.shared.with(|desk, _| {
-            let looked = desk.queue.look(ticket, context.waker());
-            (looked, desk.run.is_none() && desk.errands.is_ready())
-        });
-        match looked {
-            Looked::Settled(given) => {
-                self.ticket = None;
-                meter::waited(|| self.shared.exact().saturating_sub(self.since.unwrap_or_default()));
-                (Poll::Ready(given.map_err(|error| *error)), is_ready)
+    fn look(&mut self, context: &Context<'_>) -> Poll<Result<Box<Entry<C>>, Error>> {
+        let Some(seat) = &self.seat else { return Poll::Pending };
+        let Looked::Settled(given) = seat.look(context.waker()) else { return Poll::Pending };
+        let seat = self.seat.take();
+        meter::waited(|| self.shared.exact().saturating_sub(self.since.unwrap_or_default()));
+        Poll::Ready(match given {
+            Ok(mut entry) => {
+                entry.spare = seat;
+                Ok(entry)
             }
-            Looked::Waiting(replaced) => {
-                drop(replaced);
-                (Poll::Pending, is_ready)
-            }
-        }
+            Err(error) => Err(*error),
+        })
     }
 }
 
@@ -76,29 +77,23 @@ impl<C: Connect> Future for Wait<'_, C> {
     type Output = Result<Box<Entry<C>>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let ticket = match self.ticket {
-            Some(ticket) => ticket,
-            None => match self.join(context) {
-                Poll::Ready(given) => return Poll::Ready(given),
-                Poll::Pending => match self.ticket {
-                    Some(ticket) => ticket,
-                    None => return Poll::Pending,
-                },
-            },
-        };
-        let (looked, is_ready) = self.look(ticket, context);
-        if looked.is_ready() || !is_ready {
-            return looked;
+        if self.seat.is_none() {
+            return self.join(context);
         }
-        self.shared.drive();
-        self.look(ticket, context).0
+        let looked = self.look(context);
+        // Woken for nothing, it was called to poll the pool's jobs.
+        if looked.is_pending() && self.shared.with(|desk, _| desk.is_to_be_driven()) {
+            self.shared.drive();
+            return self.look(context);
+        }
+        looked
     }
 }
 
 impl<C: Connect> Drop for Wait<'_, C> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.shared.leave(ticket);
+        if let Some(seat) = self.seat.take() {
+            self.shared.leave(&seat);
         }
     }
 }
