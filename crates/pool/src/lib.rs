@@ -8,7 +8,7 @@ mod entry;
 mod errands;
 mod hooks;
 mod lease;
-#[cfg(all(test, loom, any()))]
+#[cfg(all(test, loom))]
 mod loom_tests;
 mod meter;
 mod pool;

@@ -119,11 +119,12 @@ impl<C: Connect> Shared<C> {
     pub(crate) fn give_back(mut entry: Box<Entry<C>>) {
         let home = Arc::clone(&entry.place.home);
         let (index, dates) = (entry.place.index, entry.dates());
-        if home.rack.is_closed_off(index) && !planted::is(Plant::Barging) {
+        let barges = planted::is(Plant::Barging) && !entry.is_fresh;
+        if home.rack.is_closed_off(index) && !barges {
             return home.hand_over(entry);
         }
         entry.is_fresh = false;
-        if home.rack.put(index, entry, dates) {
+        if home.rack.put(index, entry, dates) && !barges {
             home.match_up();
         }
     }
@@ -211,8 +212,9 @@ impl<C: Connect> Shared<C> {
     }
 
     /// Leaves the queue. What was handed over already goes on to the next.
-    pub(crate) fn leave(self: &Arc<Self>, seat: &Seat<Given<C>>) {
+    pub(crate) fn leave(self: &Arc<Self>, seat: &Arc<Seat<Given<C>>>) {
         if planted::is(Plant::StaysInQueue) {
+            std::mem::forget(Arc::clone(seat));
             return;
         }
         let (waker, given) = self.with(|desk, _| desk.queue.leave(seat));
