@@ -142,7 +142,11 @@ impl<C: Connect> Desk<C> {
     }
 
     /// Waits for the last place; a waker that was replaced is handed out.
-    pub(crate) fn await_empty(&mut self, number: Option<u64>, waker: Arc<Waker>) -> (u64, Option<Arc<Waker>>) {
+    pub(crate) fn await_empty(
+        &mut self,
+        number: Option<u64>,
+        waker: Arc<Waker>,
+    ) -> (u64, Option<Arc<Waker>>) {
         let number = number.unwrap_or_else(|| {
             self.closers_next += 1;
             self.closers_next

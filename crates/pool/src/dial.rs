@@ -6,7 +6,7 @@ use standpipe_core::{Connect, Error, ErrorKind};
 
 use crate::{
     desk::Desk,
-    entry::{Entry, Place},
+    entry::{Entry, Home, Place},
     errands::{Kind, caught},
     meter,
     planted::{self, Plant},
@@ -24,10 +24,16 @@ impl<C: Connect> Shared<C> {
             let index = desk.occupy();
             self.rack.reach(index, desk.is_way_closed);
             desk.dial.under_way += 1;
-            let place = Place { home: Arc::new(Arc::clone(self)), index };
-            let expires = desk.dial.not_before.max(self.exact()).saturating_add(nanos(self.settings.connect_timeout));
+            let place = Place { home: Arc::new(Home(Arc::clone(self))), index };
+            let expires =
+                desk.dial.not_before.max(self.exact()).saturating_add(nanos(self.settings.connect_timeout));
             let not_before = desk.dial.not_before;
-            desk.errands.begin(self, Kind::Connect, expires, Box::pin(dial(UnderWay(Some(place)), not_before)));
+            desk.errands.begin(
+                self,
+                Kind::Connect,
+                expires,
+                Box::pin(dial(UnderWay(Some(place)), not_before)),
+            );
         }
     }
 
@@ -53,7 +59,15 @@ impl<C: Connect> Shared<C> {
                     desk.dial.last_error = None;
                     let place = place.take(desk)?;
                     let dies = self.dies(desk, now);
-                    Some(Box::new(Entry { connection, born: now, dies, since: now, is_fresh: true, spare: None, place }))
+                    Some(Box::new(Entry {
+                        connection,
+                        born: now,
+                        dies,
+                        since: now,
+                        is_fresh: true,
+                        spare: None,
+                        place,
+                    }))
                 });
                 if let Some(entry) = entry {
                     Self::give_back(entry);
@@ -132,7 +146,7 @@ impl<C: Connect> Drop for UnderWay<C> {
 }
 
 async fn dial<C: Connect>(place: UnderWay<C>, not_before: u64) {
-    let Some(shared) = place.0.as_ref().map(|place| Arc::clone(&place.home)) else { return };
+    let Some(shared) = place.0.as_ref().map(|place| Arc::clone(&place.home.0)) else { return };
     let timer = shared.settings.timer;
     if not_before > 0 {
         Sleep::until(timer, shared.instant(not_before)).await;
@@ -150,7 +164,9 @@ async fn dial<C: Connect>(place: UnderWay<C>, not_before: u64) {
     }));
     let made = match made.await {
         Ok(Some(made)) => made,
-        Ok(None) => Err(Error::retry(format!("no connection was made within {most:?}: the other side is silent"))),
+        Ok(None) => {
+            Err(Error::retry(format!("no connection was made within {most:?}: the other side is silent")))
+        }
         Err(panic) => Err(Error::retry(format!("connecting panicked: {panic}"))),
     };
     shared.dialled(place, made);

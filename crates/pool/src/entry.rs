@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use standpipe_core::Connect;
 
@@ -6,6 +6,7 @@ use crate::{desk::Given, queue::Seat, rack::Dates, settings::Settings, shared::S
 
 /// A connection, its dates in nanoseconds since the pool was made, and its place. It moves as one box between the rack, a
 /// ticket of the queue, and a lease. However it ends, the connection is closed first and then its place is free.
+#[repr(align(64))]
 pub(crate) struct Entry<C: Connect> {
     pub(crate) connection: C::Connection,
     pub(crate) born: u64,
@@ -26,8 +27,21 @@ pub(crate) struct Entry<C: Connect> {
 /// It reaches the pool through a count of its own: whoever puts an entry back has to keep the pool alive over the instant in
 /// which it is no longer his, and the pool's own count is a line of memory on which all would meet.
 pub(crate) struct Place<C: Connect> {
-    pub(crate) home: Arc<Arc<Shared<C>>>,
+    pub(crate) home: Arc<Home<C>>,
     pub(crate) index: usize,
+}
+
+/// The pool, by a count on a line of memory of its own.
+#[repr(align(64))]
+pub(crate) struct Home<C: Connect>(pub(crate) Arc<Shared<C>>);
+
+impl<C: Connect> Deref for Home<C> {
+    type Target = Arc<Shared<C>>;
+
+    #[inline]
+    fn deref(&self) -> &Arc<Shared<C>> {
+        &self.0
+    }
 }
 
 impl<C: Connect> Entry<C> {
@@ -40,7 +54,8 @@ impl<C: Connect> Entry<C> {
     }
 
     pub(crate) fn is_expired(&self, settings: &Settings, now: u64) -> bool {
-        !self.is_fresh && (self.is_past_life(now) || idle_nanos(self.since, now) >= settings.idle_max.as_nanos())
+        !self.is_fresh
+            && (self.is_past_life(now) || idle_nanos(self.since, now) >= settings.idle_max.as_nanos())
     }
 
     pub(crate) fn is_check_due(&self, settings: &Settings, now: u64) -> bool {

@@ -63,8 +63,12 @@ impl Errands {
 
     /// All of some kinds, to be dropped outside the lock. Those that are polled now are dropped after that.
     pub(crate) fn cancel(&mut self, is_cancelled: impl Fn(Kind) -> bool) -> Vec<Job> {
-        let cancelled: Vec<u64> =
-            self.all.iter().filter(|(_, errand)| is_cancelled(errand.kind)).map(|(number, _)| *number).collect();
+        let cancelled: Vec<u64> = self
+            .all
+            .iter()
+            .filter(|(_, errand)| is_cancelled(errand.kind))
+            .map(|(number, _)| *number)
+            .collect();
         cancelled.into_iter().filter_map(|number| self.all.remove(&number)?.job).collect()
     }
 
@@ -98,8 +102,9 @@ impl<C: Connect> Shared<C> {
         for _ in 0..rounds {
             let Some((number, mut job, bell)) = self.with(|desk, _| desk.errands.take()) else { break };
             // A panic of the user's is the end of this job only: what it holds is dropped.
-            let polled =
-                catch_unwind(AssertUnwindSafe(|| job.as_mut().poll(&mut Context::from_waker(&bell)).is_pending()));
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                job.as_mut().poll(&mut Context::from_waker(&bell)).is_pending()
+            }));
             let ended = if matches!(polled, Ok(true)) {
                 self.with(|desk, _| desk.errands.put_back(number, job))
             } else {

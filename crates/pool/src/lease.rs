@@ -42,7 +42,7 @@ impl<C: Connect> PoolLease<C> {
     /// Closes the connection; its place goes to the oldest waiter, who gets a new one.
     pub fn discard(mut self) {
         if let Some(entry) = self.end() {
-            Arc::clone(&entry.place.home).retire(entry);
+            Arc::clone(&entry.place.home.0).retire(entry);
         }
     }
 
@@ -78,10 +78,11 @@ impl<C: Connect> Drop for PoolLease<C> {
         }
         // A panic in these closes the connection, and frees its place.
         let is_broken = shared.connect.is_broken(&mut entry.connection);
-        let is_clean = is_broken || shared.connect.is_clean(&mut entry.connection) || planted::is(Plant::ResetSkipped);
+        let is_clean =
+            is_broken || shared.connect.is_clean(&mut entry.connection) || planted::is(Plant::ResetSkipped);
         let now = if shared.is_dated { shared.now() } else { 0 };
         if is_broken || entry.is_past_life(now) {
-            return Arc::clone(&entry.place.home).retire(entry);
+            return Arc::clone(&entry.place.home.0).retire(entry);
         }
         entry.since = now;
         if is_clean {
@@ -94,11 +95,11 @@ impl<C: Connect> Drop for PoolLease<C> {
 
 /// Makes it a job to reset the connection, which is idle only after that.
 fn reset<C: Connect>(entry: Box<Entry<C>>) {
-    let shared = Arc::clone(&entry.place.home);
+    let shared = Arc::clone(&entry.place.home.0);
     let (timer, most) = (shared.settings.timer, shared.settings.reset_timeout);
     let job = Box::pin(async move {
         let mut entry = entry;
-        let shared = Arc::clone(&entry.place.home);
+        let shared = Arc::clone(&entry.place.home.0);
         let is_reset = within(timer, most, shared.connect.reset(&mut entry.connection)).await;
         // Dropped when it failed, took too long, or was called off.
         if matches!(is_reset, Some(Ok(()))) && !shared.connect.is_broken(&mut entry.connection) {

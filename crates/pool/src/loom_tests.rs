@@ -125,7 +125,7 @@ fn loom_a_put_and_a_closed_way_do_not_miss_each_other() {
         rack.set_desk(true);
         let seen = rack.take_at_desk().is_some();
         let told = putter.join().unwrap();
-        assert!(seen != told, "seen {seen}, told {told}");
+        assert!(seen || told, "what stands there is seen by neither");
     });
 }
 

@@ -13,7 +13,8 @@ mod facade {
     }
 
     pub(crate) fn dialled(is_made: bool) {
-        metrics::counter!("pool_dials_total", "outcome" => if is_made { "made" } else { "failed" }).increment(1);
+        metrics::counter!("pool_dials_total", "outcome" => if is_made { "made" } else { "failed" })
+            .increment(1);
     }
 
     pub(crate) fn retired() {

@@ -21,7 +21,10 @@ pub(crate) struct Seat<T> {
 
 enum State<T> {
     /// The waker is absent after a call: who was called looks again, and leaves it anew.
-    Waiting { waker: Option<Waker>, since: u64 },
+    Waiting {
+        waker: Option<Waker>,
+        since: u64,
+    },
     Settled(T),
     Gone,
 }
@@ -73,8 +76,11 @@ impl<T> Queue<T> {
     /// Gives it to the oldest.
     pub(crate) fn settle(&mut self, item: T) -> Settled<T> {
         while self.waiting > 0 {
-            let next =
-                if planted::is(Plant::YoungestFirst) { self.order.pop_back() } else { self.order.pop_front() };
+            let next = if planted::is(Plant::YoungestFirst) {
+                self.order.pop_back()
+            } else {
+                self.order.pop_front()
+            };
             let Some(seat) = next else { break };
             let mut state = lock(&seat.state);
             if let State::Waiting { waker, .. } = &mut *state {

@@ -1,7 +1,10 @@
 //! Where idle connections stand: one bit for each place, sixty-three to a word, and what stands there.
 
 #![allow(unsafe_code)] // Two calls of what `stand.rs` argues for.
-#![expect(clippy::expect_used, reason = "a stated invariant: who set or cleared a place's bit has the place for himself")]
+#![expect(
+    clippy::expect_used,
+    reason = "a stated invariant: who set or cleared a place's bit has the place for himself"
+)]
 
 use std::sync::{OnceLock, atomic::AtomicUsize};
 

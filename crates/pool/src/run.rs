@@ -125,7 +125,8 @@ impl<C: Connect> Shared<C> {
                 continue;
             }
             if is_short {
-                let has_room = self.with(|desk, _| desk.size < desk.limit || desk.errands.count(Kind::Connect) > 0);
+                let has_room =
+                    self.with(|desk, _| desk.size < desk.limit || desk.errands.count(Kind::Connect) > 0);
                 if has_room || retired > 0 {
                     replacing += 1;
                     continue;

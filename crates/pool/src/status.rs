@@ -71,8 +71,16 @@ impl<C: Connect> Shared<C> {
                 closing,
                 waiting: desk.queue.waiting(),
                 oldest_wait: desk.queue.first_since().filter(|since| *since > 0).map(age).unwrap_or_default(),
-                oldest_idle: if self.is_dated { coldest.map(age).unwrap_or_default() } else { Duration::ZERO },
-                oldest_connection: if self.is_dated { oldest.map(age).unwrap_or_default() } else { Duration::ZERO },
+                oldest_idle: if self.is_dated {
+                    coldest.map(age).unwrap_or_default()
+                } else {
+                    Duration::ZERO
+                },
+                oldest_connection: if self.is_dated {
+                    oldest.map(age).unwrap_or_default()
+                } else {
+                    Duration::ZERO
+                },
                 dials: desk.counts.dials,
                 dials_failed: desk.counts.dials_failed,
                 waits: desk.counts.waits,

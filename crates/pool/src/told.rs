@@ -44,8 +44,10 @@ pub(crate) fn closed() -> Error {
 /// Nobody came in time; what the last connect failed of is told with it.
 pub(crate) fn timed_out(waited: std::time::Duration, last: Option<&Arc<Error>>) -> Error {
     match last {
-        Some(last) => Error::retry(format!("no connection came within {waited:?}; the last connect failed: {last}"))
-            .with_source(told(last)),
+        Some(last) => {
+            Error::retry(format!("no connection came within {waited:?}; the last connect failed: {last}"))
+                .with_source(told(last))
+        }
         None => Error::retry(format!("no connection came within {waited:?}: all are in use")),
     }
 }

@@ -34,14 +34,16 @@ pub(crate) async fn vet<C: Connect>(
     }
     let mut vetted = Vetted { entry: Some(entry), is_polled: false, has_waited: false };
     if is_due {
-        let checked = vetted.poll(|connection| within(settings.timer, settings.check_timeout, connect.check(connection)));
+        let checked = vetted
+            .poll(|connection| within(settings.timer, settings.check_timeout, connect.check(connection)));
         if !matches!(checked.await, Some(Ok(()))) {
             vetted.close();
             return Ok(None);
         }
     }
-    let prepared =
-        vetted.poll(|connection| within(settings.timer, settings.check_timeout, connect.before_acquire(connection)));
+    let prepared = vetted.poll(|connection| {
+        within(settings.timer, settings.check_timeout, connect.before_acquire(connection))
+    });
     match prepared.await {
         Some(Ok(())) => {}
         Some(Err(error)) if vetted.is_fresh() => {
@@ -86,7 +88,10 @@ impl<C: Connect> Vetted<C> {
     }
 
     /// Runs the user's code over the connection; `None` when it took too long.
-    async fn poll<'a, F>(&'a mut self, start: impl FnOnce(&'a mut C::Connection) -> F) -> Option<Result<(), Error>>
+    async fn poll<'a, F>(
+        &'a mut self,
+        start: impl FnOnce(&'a mut C::Connection) -> F,
+    ) -> Option<Result<(), Error>>
     where
         F: Future<Output = Option<Result<(), Error>>> + 'a,
     {

@@ -37,7 +37,11 @@ impl Future for Sleep {
 }
 
 /// What comes of a future unless it takes longer. The clock is looked at only when it does not end at once.
-pub(crate) async fn within<F: Future>(timer: &'static dyn Timer, most: Duration, future: F) -> Option<F::Output> {
+pub(crate) async fn within<F: Future>(
+    timer: &'static dyn Timer,
+    most: Duration,
+    future: F,
+) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut limit: Option<Sleep> = None;
     poll_fn(|context| {

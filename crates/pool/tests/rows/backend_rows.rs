@@ -43,13 +43,17 @@ pub(crate) fn p1_down_for_10_s() -> Checked {
             hold!(down <= DIALS_IN_10_S, "{down} dials in 10 s for 1,000 waiters");
             most = most.max(down);
             backend.refuses.store(false, SeqCst);
-            soon("all are served", Duration::from_secs(5), async { while waiters.join_next().await.is_some() {} })
-                .await?;
+            soon("all are served", Duration::from_secs(5), async {
+                while waiters.join_next().await.is_some() {}
+            })
+            .await?;
             let up = Counts::of(&backend.dials) - down;
             hold!(up <= 21, "{up} dials after the backend came back, for 20 places");
             hold!(began.elapsed() < Duration::from_secs(15), "took {:?}", began.elapsed());
             drop(pool);
-            soon("the background work to end", Duration::from_secs(9), runs).await?.map_err(|error| error.to_string())?;
+            soon("the background work to end", Duration::from_secs(9), runs)
+                .await?
+                .map_err(|error| error.to_string())?;
         }
         Ok(format!("1,000 waiters, 10 s down, 20 seeds: at most {most} dials"))
     })
@@ -75,11 +79,16 @@ pub(crate) fn p1_no_stampede() -> Checked {
                         drop(lease);
                     });
                 }
-                soon("all are served", Duration::from_secs(60), async { while requests.join_next().await.is_some() {} })
-                    .await?;
+                soon("all are served", Duration::from_secs(60), async {
+                    while requests.join_next().await.is_some() {}
+                })
+                .await?;
                 sleep(Duration::from_secs(60)).await;
                 let surplus = Counts::of(&backend.dials) - 5;
-                hold!(surplus <= if connect_ms == 5 { 3 } else { 1 }, "{surplus} surplus connects of {connect_ms} ms");
+                hold!(
+                    surplus <= if connect_ms == 5 { 3 } else { 1 },
+                    "{surplus} surplus connects of {connect_ms} ms"
+                );
                 most = most.max(surplus);
             }
         }
@@ -90,7 +99,9 @@ pub(crate) fn p1_no_stampede() -> Checked {
 pub(crate) fn p2_silent_peers() -> Checked {
     on_paused_time(async {
         let mut freed = Vec::new();
-        for (way, runs) in [("checked", true), ("checked", false), ("discarded", true), ("reset", true), ("reset", false)] {
+        for (way, runs) in
+            [("checked", true), ("checked", false), ("discarded", true), ("reset", true), ("reset", false)]
+        {
             let backend = Backend::default();
             let check_after_idle = if way == "checked" { Duration::ZERO } else { Duration::MAX };
             let chosen = Settings { check_after_idle, ..settings(100) };
@@ -127,7 +138,9 @@ pub(crate) fn p2_silent_peers() -> Checked {
             let size = pool.status().size;
             hold!(size == 0, "{way}, run {runs}: {:?}", pool.status());
             backend.is_silent.store(false, SeqCst);
-            soon("a healthy one", Duration::from_secs(5), pool.acquire()).await?.map_err(|error| error.to_string())?;
+            soon("a healthy one", Duration::from_secs(5), pool.acquire())
+                .await?
+                .map_err(|error| error.to_string())?;
             if let Some(background) = background {
                 background.abort();
             }

@@ -60,7 +60,11 @@ pub(crate) fn p3_cancel_at_every_poll() -> Checked {
                         hold!(poll_times(&mut cancelled, before).await.is_none(), "two lent of one");
                         let mut stays = acquiring(&pool);
                         hold!(poll_times(&mut stays, 1).await.is_none(), "two lent of one");
-                        if before % 2 == 0 { drop(lease) } else { lease.discard() }
+                        if before % 2 == 0 {
+                            drop(lease)
+                        } else {
+                            lease.discard()
+                        }
                         drop(poll_times(&mut cancelled, after).await);
                         drop(cancelled);
                         cancels += 1;
@@ -82,7 +86,8 @@ pub(crate) fn p3_cancel_at_every_poll() -> Checked {
 
 /// So many acquires that are dropped, at every number of polls through waiting, connecting, checking and resetting.
 pub(crate) fn p4_exact_counts(cancels_wanted: usize) -> Checked {
-    let settings = Settings { check_after_idle: Duration::ZERO, timer: &standpipe_pool::ThreadTimer, ..settings(4) };
+    let settings =
+        Settings { check_after_idle: Duration::ZERO, timer: &standpipe_pool::ThreadTimer, ..settings(4) };
     let backend = Backend::default();
     let pool = Pool::new(backend.clone(), settings);
     let mut random = Random::new(4);
@@ -139,10 +144,13 @@ pub(crate) fn p4_exact_counts(cancels_wanted: usize) -> Checked {
     drop(leases);
     let status = pool.status();
     hold!(
-        (status.in_use, status.waiting, status.resetting) == (0, 0, 0) && status.idle == Counts::of(&backend.open),
+        (status.in_use, status.waiting, status.resetting) == (0, 0, 0)
+            && status.idle == Counts::of(&backend.open),
         "at rest after {cancels} cancels: {status:?}"
     );
-    Ok(format!("{cancels} cancels at 0 to {polls_most} polls: 0 places leaked, {closed} connections closed, all by request"))
+    Ok(format!(
+        "{cancels} cancels at 0 to {polls_most} polls: 0 places leaked, {closed} connections closed, all by request"
+    ))
 }
 
 pub(crate) fn p11_under_check() -> Checked {
@@ -155,7 +163,10 @@ pub(crate) fn p11_under_check() -> Checked {
             hold!(poll_times(&mut acquire, polls).await.is_none(), "not checked");
             drop(acquire);
             let status = pool.status();
-            hold!((status.idle, Counts::of(&backend.closed)) == (1, 0), "after a cancelled check: {status:?}");
+            hold!(
+                (status.idle, Counts::of(&backend.closed)) == (1, 0),
+                "after a cancelled check: {status:?}"
+            );
         }
         let lease = pool.acquire().await.map_err(|error| error.to_string())?;
         let checks = Counts::of(&backend.checks);
@@ -183,12 +194,18 @@ pub(crate) fn an_open_transaction_reaches_nobody() -> Checked {
                             let lent = soon("a clean one", Duration::from_secs(20), pool.acquire()).await?;
                             leases.push(lent.map_err(|error| error.to_string())?);
                         }
-                        hold!(leases.iter().all(|lease| !lease.has_transaction), "lent with a transaction open");
+                        hold!(
+                            leases.iter().all(|lease| !lease.has_transaction),
+                            "lent with a transaction open"
+                        );
                         leases.iter_mut().for_each(|lease| lease.has_transaction = true);
                     }
                     sleep(Duration::from_secs(1)).await;
                     let kept = Counts::of(&backend.dials) == 2;
-                    hold!(kept != (refuses || reset_ms > 5_000), "run {runs}, {reset_ms} ms, refuses {refuses}: kept {kept}");
+                    hold!(
+                        kept != (refuses || reset_ms > 5_000),
+                        "run {runs}, {reset_ms} ms, refuses {refuses}: kept {kept}"
+                    );
                 }
             }
         }

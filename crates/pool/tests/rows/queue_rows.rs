@@ -67,14 +67,17 @@ pub(crate) fn p10_order() -> Checked {
             drop(lease.take());
             let mut newcomer = Box::pin(ask(number));
             let at_once = std::future::poll_fn(|context| {
-                std::task::Poll::Ready(newcomer.as_mut().poll(context).is_ready() || order.lock().unwrap().contains(&number))
+                std::task::Poll::Ready(
+                    newcomer.as_mut().poll(context).is_ready() || order.lock().unwrap().contains(&number),
+                )
             })
             .await;
             hold!(!at_once, "newcomer {number} passed those who wait");
             tasks.spawn(newcomer);
             yield_now().await;
         }
-        soon("everyone", Duration::from_secs(60), async { while tasks.join_next().await.is_some() {} }).await?;
+        soon("everyone", Duration::from_secs(60), async { while tasks.join_next().await.is_some() {} })
+            .await?;
         let order = order.lock().unwrap().clone();
         hold!(order == (0..40).collect::<Vec<_>>(), "served in the order {order:?}");
         Ok("40 served in the order of asking".to_owned())

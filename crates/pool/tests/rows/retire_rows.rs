@@ -12,7 +12,9 @@ use crate::hold;
 pub(crate) fn p6_min_idle() -> Checked {
     on_paused_time(async {
         let mut least = usize::MAX;
-        for (idle_max, life_max) in [(Duration::from_secs(10), Duration::MAX), (Duration::MAX, Duration::from_secs(40))] {
+        for (idle_max, life_max) in
+            [(Duration::from_secs(10), Duration::MAX), (Duration::MAX, Duration::from_secs(40))]
+        {
             let backend = Backend::default();
             backend.connect_ms.store(30, SeqCst);
             let chosen = Settings { idle_min: 3, idle_max, life_max, ..settings(10) };
@@ -36,7 +38,8 @@ pub(crate) fn p7_life_on_return() -> Checked {
     on_paused_time(async {
         for runs in [false, true] {
             let backend = Backend::default();
-            let chosen = Settings { life_max: Duration::from_secs(60), life_jitter_percent: 0, ..settings(2) };
+            let chosen =
+                Settings { life_max: Duration::from_secs(60), life_jitter_percent: 0, ..settings(2) };
             let pool = warm(&backend, chosen, 0).await;
             if runs {
                 tokio::spawn(pool.run());

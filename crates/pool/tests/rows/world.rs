@@ -130,7 +130,8 @@ pub(crate) fn settings(connections_max: usize) -> Settings {
 
 /// Runs it on a clock that jumps to the next alarm whenever nothing else is to be done.
 pub(crate) fn on_paused_time<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(work)
 }
 
