@@ -60,17 +60,20 @@ mod told {
 mod told {
     use std::time::Duration;
 
-    pub(crate) type Taker = ();
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Taker;
 
     #[inline]
-    pub(crate) fn taker() -> Taker {}
+    pub(crate) fn taker() -> Taker {
+        Taker
+    }
 
     #[derive(Debug, Default)]
-    pub(crate) struct Watch;
+    pub(crate) struct Watch {}
 
     impl Watch {
         #[inline]
-        pub(crate) fn taken(&self, _: usize, (): Taker, _: impl FnOnce() -> u64) {}
+        pub(crate) fn taken(&self, _: usize, _: Taker, _: impl FnOnce() -> u64) {}
         #[inline]
         pub(crate) fn ended(&self, _: usize) {}
         pub(crate) fn look(&self, _: Duration, _: u64) {}
