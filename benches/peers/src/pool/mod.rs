@@ -131,7 +131,9 @@ pub(crate) fn workloads() -> Vec<Workload> {
 
 fn compared(name: &str, work: &str, tasks: u64, yields: bool) -> Comparison {
     Comparison::new(name, work)
-        .with("standpipe", "standpipe-pool, its background work running", move |context| run::<Standpipe>(context, tasks, yields))
+        .with("standpipe", "standpipe-pool, its background work running", move |context| {
+            run::<Standpipe>(context, tasks, yields)
+        })
         .with("deadpool", "deadpool 0.13, managed", move |context| run::<Deadpool>(context, tasks, yields))
         .with("bb8", "bb8 0.9, not testing on check-out", move |context| run::<Bb8>(context, tasks, yields))
         .with("fastpool", "fastpool 1.1, bounded", move |context| run::<Fastpool>(context, tasks, yields))

@@ -34,7 +34,8 @@ pub(super) fn comparisons() -> Vec<Comparison> {
     let work = Duration::from_micros(100);
     // Work is computing, so two cores serve, and eight connections are held by those whom they serve in turn.
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32).min(8);
-    let many = Crowd { tasks: 50, connections_max: 8, hold: Hold::Work(work), ideal: work * (50 - 8) / cores };
+    let many =
+        Crowd { tasks: 50, connections_max: 8, hold: Hold::Work(work), ideal: work * (50 - 8) / cores };
     vec![
         compared(
             "pool.t4_on_2_wait",
@@ -52,11 +53,15 @@ pub(super) fn comparisons() -> Vec<Comparison> {
 
 fn compared(name: &str, work: &str, crowd: Crowd) -> Comparison {
     Comparison::new(name, work)
-        .with("standpipe", "standpipe-pool, its background work running", move |context| run::<Standpipe>(context, crowd))
+        .with("standpipe", "standpipe-pool, its background work running", move |context| {
+            run::<Standpipe>(context, crowd)
+        })
         .with("deadpool", "deadpool 0.13, managed", move |context| run::<Deadpool>(context, crowd))
         .with("bb8", "bb8 0.9, not testing on check-out", move |context| run::<Bb8>(context, crowd))
         .with("fastpool", "fastpool 1.1, bounded", move |context| run::<Fastpool>(context, crowd))
-        .with("home-two-lists", "two locked lists behind a semaphore", move |context| run::<TwoLists>(context, crowd))
+        .with("home-two-lists", "two locked lists behind a semaphore", move |context| {
+            run::<TwoLists>(context, crowd)
+        })
 }
 
 fn run<P: Pool>(context: &Context, crowd: Crowd) -> Outcome<Sample> {
@@ -70,7 +75,9 @@ fn run<P: Pool>(context: &Context, crowd: Crowd) -> Outcome<Sample> {
     drop(runtime);
     let ideal_us = match crowd.hold {
         // A sleep is longer than asked for: each turn is a wait and a hold, and the wait is half of it when all is in order.
-        Hold::Sleep(_) => context.span.as_secs_f64() * 1e6 * f64::from(crowd.tasks) / tally.work().max(1) as f64 / 2.0,
+        Hold::Sleep(_) => {
+            context.span.as_secs_f64() * 1e6 * f64::from(crowd.tasks) / tally.work().max(1) as f64 / 2.0
+        }
         _ => crowd.ideal.as_secs_f64() * 1e6,
     };
     let sample = tally.sample("acquires/s");
