@@ -7,7 +7,8 @@ use loom::cell::UnsafeCell;
 #[cfg(not(loom))]
 use std::cell::UnsafeCell;
 
-/// What stands in a place. A mutex in its stead, which is never contended, made acquire and release of one task a third slower.
+/// What stands in a place. A mutex in its stead, never contended, is four atomic operations more for each lease: with it one task made
+/// some 11 million leases a second, without it 10 to 13.5 (few samples, on a machine whose speed changes by as much).
 ///
 /// # The argument
 /// A place has an owner at any time. While its bit in the rack is set, nobody owns it and nobody touches the cell. Clearing
