@@ -15,6 +15,7 @@ pub(crate) fn run() -> Outcome {
     let planted = ["--features", "planted"];
     stages.run("log: behind the checksums", 600, || long_log("planted", &planted, ("MUTATIONS", "300000")));
     stages.run("log: lives", 600, || long_log("simulation", &[], ("SEEDS", "3000")));
+    stages.run("pool: a million cancels", 600, million_cancels);
     stages.run("log: fuzz, 10 minutes", 900, fuzz);
     for seed in 1..=4 {
         for stdin in [false, true] {
@@ -28,6 +29,25 @@ pub(crate) fn run() -> Outcome {
         bench(&["run", "--full", "--group", "pool.leak", "--span", "3600s", "--rounds", "1"])
     });
     stages.finish()
+}
+
+/// At every number of polls, in whatever state the pool is.
+fn million_cancels() -> Outcome {
+    let arguments = [
+        "test",
+        "--release",
+        "--quiet",
+        "--package",
+        "standpipe-pool",
+        "--features",
+        "tokio",
+        "--test",
+        "known_failures",
+        "p4",
+        "--",
+        "--nocapture",
+    ];
+    command("cargo", &arguments, &[("CANCELS", "1000000")])
 }
 
 /// A test of the log with more of what it tries.

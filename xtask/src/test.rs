@@ -40,6 +40,7 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
     stage("tests", 1080, &|| cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
     stage("counts", 180, &counts);
     stage("planted in the log", 120, &planted);
+    stage("pool: rows, planted and not", 180, &pool);
     stage("doc tests", 180, &|| cargo(&["test", "--workspace", "--doc", "--quiet"]));
     stage("features", 120, &features);
     stage("packages", 60, &packages);
@@ -75,6 +76,16 @@ fn planted() -> Outcome {
     let arguments =
         ["test", "--quiet", "--package", "standpipe-wal", "--features", "planted", "--test", "planted"];
     command("cargo", &[&arguments[..], &["--", "--nocapture"]].concat(), &[("RUST_BACKTRACE", "0")])
+}
+
+/// The pool's known failures on paused time, with 100,000 cancels, and the same checks with each failure switched on.
+fn pool() -> Outcome {
+    let package = ["test", "--quiet", "--package", "standpipe-pool", "--features"];
+    let known = ["tokio", "--test", "known_failures", "--", "--nocapture"];
+    command("cargo", &[&package[..], &known].concat(), &[("RUST_BACKTRACE", "0")])?;
+    let planted = ["tokio,planted", "--test", "planted", "--", "--nocapture"];
+    command("cargo", &[&package[..], &planted].concat(), &[("RUST_BACKTRACE", "0")])?;
+    cargo(&[&package[..], &["tokio,tracing,metrics", "--test", "background"]].concat())
 }
 
 /// Each crate builds alone, as it is picked alone, and the facade with each feature alone.

@@ -55,6 +55,16 @@ impl Tally {
         }
     }
 
+    /// Work so far.
+    pub(crate) fn work(&self) -> u64 {
+        self.work
+    }
+
+    /// How long all but so few took, in microseconds.
+    pub(crate) fn latency_us(&self, percentile: f64) -> f64 {
+        self.latency.percentile_us(percentile)
+    }
+
     pub(crate) fn merge(&mut self, other: &Tally) {
         self.work += other.work;
         self.latency.merge(&other.latency);

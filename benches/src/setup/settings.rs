@@ -14,7 +14,7 @@ const fn key(name: &'static str, says: &'static str) -> Key {
     Key { name, says }
 }
 
-/// Every setting that `--set` takes. `wal.entropy` and `pool.clock` are code, and stay what they are.
+/// Every setting that `--set` takes. `wal.entropy` and `pool.timer` are code, and stay what they are.
 pub const KEYS: &[Key] = &[
     key("wal.durability", "what a ticket promises: group, sync, periodic:DURATION, os"),
     key("wal.group_delay", "how long a group waits for company: a duration"),
@@ -47,6 +47,17 @@ pub const KEYS: &[Key] = &[
     key("pool.idle_max", "how long a connection may be idle: a duration, or never"),
     key("pool.life_max", "how old a connection may be: a duration, or never"),
     key("pool.check_after_idle", "idle time after which a connection is checked: a duration, or never"),
+    key("pool.idle_min", "connections kept idle by who runs the pool: a number"),
+    key("pool.acquire_timeout", "how long one waits for a connection: a duration, or never"),
+    key("pool.connect_timeout", "how long one connect may take: a duration, or never"),
+    key("pool.check_timeout", "how long a check may take: a duration, or never"),
+    key("pool.reset_timeout", "how long a reset may take: a duration, or never"),
+    key("pool.close_timeout", "how long taking leave may take: a duration, or never"),
+    key("pool.life_jitter_percent", "how much of the life is taken off at most: percent"),
+    key("pool.backoff_min", "the pause after a failed connect: a duration, or never"),
+    key("pool.backoff_max", "the longest pause after a failed connect: a duration, or never"),
+    key("pool.lease_warn_after", "lease that is logged with the feature tracing: a duration, or never"),
+    key("pool.seed", "where randomness starts: a number"),
     key("sqlite.create", "whether a missing file is made: true, false"),
     key("sqlite.busy_timeout", "how long to wait for another's transaction: a duration"),
     key("sqlite.synchronous", "what is on disk when a commit returns: full, extra, normal"),
@@ -150,7 +161,21 @@ pub fn pool_over(settings: &Settings, over: standpipe_pool::Settings) -> Outcome
         idle_max: endless(settings, "pool.idle_max", over.idle_max)?,
         life_max: endless(settings, "pool.life_max", over.life_max)?,
         check_after_idle: endless(settings, "pool.check_after_idle", over.check_after_idle)?,
-        clock: over.clock,
+        idle_min: settings.get("pool.idle_min", over.idle_min)?,
+        acquire_timeout: endless(settings, "pool.acquire_timeout", over.acquire_timeout)?,
+        connect_timeout: endless(settings, "pool.connect_timeout", over.connect_timeout)?,
+        check_timeout: endless(settings, "pool.check_timeout", over.check_timeout)?,
+        reset_timeout: endless(settings, "pool.reset_timeout", over.reset_timeout)?,
+        close_timeout: endless(settings, "pool.close_timeout", over.close_timeout)?,
+        life_jitter_percent: settings.get("pool.life_jitter_percent", over.life_jitter_percent)?,
+        backoff_min: endless(settings, "pool.backoff_min", over.backoff_min)?,
+        backoff_max: endless(settings, "pool.backoff_max", over.backoff_max)?,
+        lease_warn_after: endless(settings, "pool.lease_warn_after", over.lease_warn_after)?,
+        seed: match settings.text("pool.seed") {
+            Some(_) => Some(settings.get("pool.seed", 0)?),
+            None => over.seed,
+        },
+        timer: over.timer,
     })
 }
 
@@ -341,6 +366,17 @@ mod tests {
         "pool.idle_max=7ms",
         "pool.life_max=8ms",
         "pool.check_after_idle=9ms",
+        "pool.idle_min=3",
+        "pool.acquire_timeout=7ms",
+        "pool.connect_timeout=7ms",
+        "pool.check_timeout=7ms",
+        "pool.reset_timeout=7ms",
+        "pool.close_timeout=7ms",
+        "pool.life_jitter_percent=7",
+        "pool.backoff_min=7ms",
+        "pool.backoff_max=7ms",
+        "pool.lease_warn_after=7ms",
+        "pool.seed=7",
         "sqlite.create=false",
         "sqlite.busy_timeout=7ms",
         "sqlite.synchronous=normal",

@@ -1,13 +1,20 @@
-use std::{future::Future, ops::DerefMut};
+use std::{
+    future::{Future, ready},
+    ops::DerefMut,
+};
 
 use crate::Error;
 
 /// Makes connections, and tells good ones from broken ones.
 ///
+/// What has a body here does nothing: an implementer writes it where its connections need it.
+///
 /// # Duties of an implementer
-/// 1. A dropped future of `connect` or `check` leaves nothing open.
-/// 2. `is_broken` is cheap and does no I/O.
-/// 3. `check` leaves the connection as a fresh one: no transaction open.
+/// 1. A dropped future leaves nothing open that was not given to it: `connect` nothing at all.
+/// 2. `is_broken` and `is_clean` are cheap and do no I/O.
+/// 3. `check` and `reset` leave the connection as a fresh one: no transaction open.
+/// 4. A connection of which `is_clean` says yes is as a fresh one.
+/// 5. A connection whose `check` or `before_acquire` was dropped midway can be checked again.
 pub trait Connect: Send + Sync + 'static {
     /// What is connected.
     type Connection: Send + 'static;
@@ -26,6 +33,47 @@ pub trait Connect: Send + Sync + 'static {
 
     /// Whether a connection that comes back is known to be unusable.
     fn is_broken(&self, connection: &mut Self::Connection) -> bool;
+
+    /// Prepares a connection that was just made, as part of making it.
+    ///
+    /// # Errors
+    /// It cannot be used; it counts as not made.
+    fn after_connect(
+        &self,
+        _connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        ready(Ok(()))
+    }
+
+    /// Prepares a connection for its next user, each time before it is lent, and after its check if that is due.
+    ///
+    /// # Errors
+    /// It will be dropped, and another one lent.
+    fn before_acquire(
+        &self,
+        _connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        ready(Ok(()))
+    }
+
+    /// Whether a connection that comes back can be lent as it is. If not, it is [`reset`](Connect::reset) before.
+    fn is_clean(&self, _connection: &mut Self::Connection) -> bool {
+        true
+    }
+
+    /// Makes a used connection as a fresh one, with a round trip where that takes one: a transaction rolled back.
+    ///
+    /// # Errors
+    /// It cannot be used again; it will be dropped.
+    fn reset(&self, _connection: &mut Self::Connection) -> impl Future<Output = Result<(), Error>> + Send {
+        ready(Ok(()))
+    }
+
+    /// Takes leave of the other side before the connection is dropped, where there is time for that.
+    fn close(&self, connection: Self::Connection) -> impl Future<Output = ()> + Send {
+        drop(connection);
+        ready(())
+    }
 }
 
 /// Lends connections: our pool, or another in its place.

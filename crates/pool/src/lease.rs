@@ -3,58 +3,136 @@
 use std::{
     fmt,
     ops::{Deref, DerefMut},
+    sync::Arc,
+    thread,
 };
 
 use standpipe_core::{Connect, Lease};
 
-use crate::{loan::Loan, pooled::Pooled};
+use crate::{
+    entry::Entry,
+    errands::Kind,
+    planted::{self, Plant},
+    shared::Shared,
+    timer::within,
+    watch::Taker,
+};
 
 /// A borrowed connection, and the place in the pool that goes with it.
 ///
-/// Dropped, the connection goes to the oldest waiter, or waits idle; it is closed instead when it
-/// [is broken](Connect::is_broken), is past its life, the pool is closed, or the drop is part of a panic.
-/// Dropping never blocks on the pool; closing a connection does what the connection's own drop does.
+/// Dropped, the connection goes to the oldest waiter, or waits idle. It is closed instead when it
+/// [is broken](Connect::is_broken), is past its life, the pool is closed or has become smaller, or the drop is part of a
+/// panic. When it [is not clean](Connect::is_clean), it is reset before anybody gets it.
+///
+/// Dropping never waits. Where [`Pool::run`](crate::Pool::run) is not running, a connection is closed by its own drop, and
+/// the first poll of a reset is made here.
 pub struct PoolLease<C: Connect> {
-    loan: Loan<C>,
+    entry: Option<Box<Entry<C>>>,
 }
 
 impl<C: Connect> PoolLease<C> {
-    pub(crate) fn new(mut loan: Loan<C>) -> Self {
-        loan.lent = true;
-        PoolLease { loan }
+    #[inline]
+    pub(crate) fn new(mut entry: Box<Entry<C>>, taker: Taker) -> Self {
+        entry.is_fresh = false;
+        let home = &entry.place.home;
+        home.watch.taken(entry.place.index, taker, || home.exact());
+        PoolLease { entry: Some(entry) }
     }
 
-    /// Closes the connection; its place goes to the oldest waiter, who then connects.
+    /// Closes the connection; its place goes to the oldest waiter, who gets a new one.
     pub fn discard(mut self) {
-        self.loan.empty();
+        if let Some(entry) = self.end() {
+            Arc::clone(&entry.place.home.0).retire(entry);
+        }
     }
 
-    /// Takes the connection out of the pool, which forgets it: its place goes to the oldest waiter, and it no longer
-    /// counts towards `connections_max`.
+    /// Takes the connection out of the pool, which forgets it: its place is free, and it no longer counts towards
+    /// `connections_max`.
     #[must_use]
     pub fn detach(mut self) -> C::Connection {
-        let pooled = self.loan.pooled.take();
-        pooled.map(|pooled| pooled.connection).expect(HOLDS)
+        let Entry { connection, .. } = *self.end().expect(HOLDS);
+        connection
     }
 
-    fn pooled(&self) -> &Pooled<C::Connection> {
-        self.loan.pooled.as_ref().expect(HOLDS)
+    fn end(&mut self) -> Option<Box<Entry<C>>> {
+        let entry = self.entry.take()?;
+        entry.place.home.watch.ended(entry.place.index);
+        Some(entry)
+    }
+
+    fn held(&self) -> &Entry<C> {
+        self.entry.as_ref().expect(HOLDS)
     }
 }
 
 const HOLDS: &str = "invariant: a lease holds its connection until it ends";
 
+impl<C: Connect> Drop for PoolLease<C> {
+    #[inline]
+    fn drop(&mut self) {
+        let Some(mut entry) = self.end() else { return };
+        let shared: &Shared<C> = &entry.place.home;
+        // What its user was at when he panicked is not known.
+        if thread::panicking() {
+            return;
+        }
+        // A panic in these closes the connection, and frees its place.
+        let is_broken = shared.connect.is_broken(&mut entry.connection);
+        let is_clean =
+            is_broken || shared.connect.is_clean(&mut entry.connection) || planted::is(Plant::ResetSkipped);
+        let now = if shared.is_dated { shared.now() } else { 0 };
+        if is_broken || entry.is_past_life(now) {
+            return Arc::clone(&entry.place.home.0).retire(entry);
+        }
+        entry.since = now;
+        if is_clean {
+            Shared::give_back(entry);
+        } else {
+            reset(entry);
+        }
+    }
+}
+
+/// Makes it a job to reset the connection, which is idle only after that.
+fn reset<C: Connect>(entry: Box<Entry<C>>) {
+    let shared = Arc::clone(&entry.place.home.0);
+    let (timer, most) = (shared.settings.timer, shared.settings.reset_timeout);
+    let job = Box::pin(async move {
+        let mut entry = entry;
+        let shared = Arc::clone(&entry.place.home.0);
+        let is_reset = within(timer, most, shared.connect.reset(&mut entry.connection)).await;
+        // Dropped when it failed, took too long, or was called off.
+        if matches!(is_reset, Some(Ok(()))) && !shared.connect.is_broken(&mut entry.connection) {
+            Shared::give_back(entry);
+        }
+    });
+    let refused = shared.with(|desk, _| {
+        if desk.is_closed {
+            return (Some(job), false);
+        }
+        desk.counts.resets += 1;
+        desk.errands.begin(&shared, Kind::Reset, shared.expires(most), job);
+        (None, desk.run.is_none())
+    });
+    drop(refused.0);
+    if refused.1 {
+        shared.drive();
+    }
+}
+
 impl<C: Connect> Deref for PoolLease<C> {
     type Target = C::Connection;
 
+    #[inline]
     fn deref(&self) -> &C::Connection {
-        &self.pooled().connection
+        &self.held().connection
     }
 }
 
 impl<C: Connect> DerefMut for PoolLease<C> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut C::Connection {
-        &mut self.loan.pooled.as_mut().expect(HOLDS).connection
+        &mut self.entry.as_mut().expect(HOLDS).connection
     }
 }
 
@@ -68,6 +146,6 @@ impl<C: Connect> Lease for PoolLease<C> {
 
 impl<C: Connect> fmt::Debug for PoolLease<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolLease").field("born", &self.pooled().born).finish_non_exhaustive()
+        f.debug_struct("PoolLease").field("place", &self.held().place.index).finish_non_exhaustive()
     }
 }

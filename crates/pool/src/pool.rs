@@ -1,20 +1,22 @@
-use std::{fmt, sync::Arc, task::Waker};
+use std::{fmt, future::Future, sync::Arc};
 
 use standpipe_core::{Acquire, Connect, Error};
 
 use crate::{
     PoolLease, Settings, Status,
-    drain::Drain,
-    loan::Loan,
+    close::Closing,
+    rack::{PLACES_MAX, Taken},
+    run::Run,
     shared::Shared,
-    state::Place,
-    wait::{Wait, closed},
+    vet::vet,
+    wait::Wait,
+    watch::{Taker, taker},
 };
 
 /// Lends connections that a [`Connect`] makes: at most `connections_max`, in the order in which they were asked for.
 ///
-/// A handle; its clones are the same pool. It needs no runtime and starts no task: connecting and checking happen in
-/// the future of whoever acquires. When the last handle and the last lease are gone, so are the connections.
+/// A handle; its clones are the same pool. It needs no runtime and starts no task: spawn [`run`](Pool::run) for what goes on
+/// in the background. When the last handle is gone the pool is closed.
 ///
 /// ```
 /// # use standpipe_core::{Connect, Error};
@@ -30,6 +32,7 @@ use crate::{
 /// use standpipe_pool::{Pool, Settings};
 ///
 /// let pool = Pool::new(Dial, Settings { connections_max: 1, ..Settings::default() });
+/// tokio::spawn(pool.run());
 /// pool.acquire().await?.push(7);
 /// assert_eq!(*pool.acquire().await?, [7], "the same connection, lent again");
 /// pool.close().await;
@@ -37,94 +40,112 @@ use crate::{
 /// # }
 /// ```
 pub struct Pool<C: Connect> {
+    handle: Arc<Handle<C>>,
+}
+
+/// What idle connections hold on to is not this.
+struct Handle<C: Connect> {
     shared: Arc<Shared<C>>,
 }
 
 impl<C: Connect> Pool<C> {
-    /// An empty pool. It connects when it is first asked.
+    /// An empty pool. It connects when it is first asked, or run with an `idle_min`.
     #[must_use]
     pub fn new(connect: C, settings: Settings) -> Self {
-        Pool { shared: Arc::new(Shared::new(connect, settings)) }
+        Pool { handle: Arc::new(Handle { shared: Arc::new(Shared::new(connect, settings)) }) }
     }
 
-    /// Borrows a connection: the idle one that was used last, or a new one, or the next that comes back.
+    /// Borrows a connection: an idle one, or the next that comes back or is made.
     ///
-    /// The place in the queue is taken when the future is first polled, and is kept when a connection turns out to be
-    /// expired or fails its check. There is no timeout inside; put your runtime's around it. A place is handed over
-    /// when it comes free, not when the waiter is next polled: poll this future on, or drop it.
+    /// Finding an idle one takes no lock while nobody waits. Who waits is served in the order of the first polls; nobody
+    /// passes him, and he keeps his turn when what he got turns out to be unfit. A connection is handed over when it comes
+    /// free, not when the waiter is next polled: poll this future on, or drop it. With the feature `tracing` the caller's
+    /// line is kept.
     ///
     /// # Errors
-    /// The error of connecting, as [`Connect`] gave it, to the acquirer who connected;
-    /// [`Retry`](standpipe_core::ErrorKind::Retry) when `waiters_max` wait already;
+    /// The error of connecting, as [`Connect`] gave it, to all who wait for it;
+    /// [`Retry`](standpipe_core::ErrorKind::Retry) after `acquire_timeout`, or when `waiters_max` wait already;
     /// [`Closed`](standpipe_core::ErrorKind::Closed).
     ///
     /// # Cancel safety
-    /// Dropped at any time, it leaves the queue or hands its place to the next waiter. A connection under check goes
-    /// back and is checked again before it is lent; one that is being made is dropped.
+    /// Dropped at any time, it leaves the queue or hands on what it was given. A connection under check goes back and is
+    /// checked again before it is lent. A connect goes on: for the next who asks, if nobody runs the pool.
     ///
     /// # Panics
-    /// Only when `connect` or `check` panics; the place is handed on, and a connection whose check panicked is closed.
-    pub async fn acquire(&self) -> Result<PoolLease<C>, Error> {
-        let mut loan = Wait::new(&self.shared).await?;
+    /// Only when `check`, `before_acquire` or an idle connection's drop panics; the connection is closed, its place free.
+    /// A panic in `connect` is an error to those who wait.
+    #[cfg_attr(feature = "tracing", track_caller)]
+    #[inline]
+    pub fn acquire(&self) -> impl Future<Output = Result<PoolLease<C>, Error>> + Send + use<'_, C> {
+        self.acquire_for(taker())
+    }
+
+    #[inline]
+    async fn acquire_for(&self, taker: Taker) -> Result<PoolLease<C>, Error> {
+        let shared = &self.handle.shared;
+        let mut since = None;
         loop {
-            if !loan.is_filled() {
-                loan.connect().await?;
-                break;
+            let entry = match shared.rack.take() {
+                Taken::Item(entry) => entry,
+                _ => Wait::new(shared, &mut since).await?,
+            };
+            if let Some(lease) = vet(shared, entry, taker).await? {
+                return Ok(lease);
             }
-            if loan.is_usable().await {
-                break;
-            }
-            loan.empty();
+            // Who was given something unfit has had his turn, and keeps it.
+            since.get_or_insert_with(|| shared.exact());
         }
-        if loan.is_closed() { Err(closed()) } else { Ok(PoolLease::new(loan)) }
+    }
+
+    /// What goes on in the background, to be spawned once; it ends when the pool is closed.
+    ///
+    /// It connects ahead to keep `idle_min`, retires what is too old or idle for too long, polls connects, resets and
+    /// leave-taking on behalf of those who wait, and keeps the time, so that acquiring need not look at the clock.
+    ///
+    /// Without it all promises hold but these: nothing is kept idle ahead; what is too old is closed when it is next looked
+    /// at, or by [`sweep`](Pool::sweep); connections are closed without taking leave; a reset that is not done at its first
+    /// poll goes on with the next who acquires, as does a connect whose acquirers went away.
+    ///
+    /// # Cancel safety
+    /// Dropped, the pool is without it again, and another may be spawned. A second one beside it ends at once.
+    pub fn run(&self) -> impl Future<Output = ()> + Send + use<C> {
+        Run::new(Arc::clone(&self.handle.shared))
     }
 
     /// What is lent, idle and waited for at this instant.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.shared.with(|state| state.status())
+        self.handle.shared.status()
     }
 
-    /// Closes idle connections that are past `idle_max` or `life_max`, and says how many.
-    ///
-    /// Acquiring and returning retire them too; call this from a timer when the pool may rest for long.
+    /// Changes `connections_max`: 0 is taken as 1, more than 16,384 as that. What is too many is closed when it is idle or
+    /// comes back.
+    pub fn resize(&self, connections_max: usize) {
+        let shared = &self.handle.shared;
+        shared.with(|desk, _| {
+            desk.limit = connections_max.clamp(1, PLACES_MAX);
+            shared.connect_if_wanted(desk);
+        });
+        shared.match_up();
+    }
+
+    /// Closes idle connections that are past `idle_max` or their life, and says how many. For who does not run the pool.
     pub fn sweep(&self) -> usize {
-        let (settings, now) = (&self.shared.settings, self.shared.now());
-        let expired = self.shared.with(|state| state.take_expired(|pooled| pooled.is_expired(settings, now)));
-        let loans: Vec<_> =
-            expired.into_iter().map(|pooled| Closing::new(&self.shared, Some(pooled))).collect();
-        loans.len()
+        self.handle.shared.reap(self.handle.shared.exact())
     }
 
     /// Refuses everyone from now on, closes what is idle, and waits until everything lent has come back.
     ///
-    /// Waiters, and acquirers who are still connecting or checking, get [`Closed`](standpipe_core::ErrorKind::Closed).
-    /// Nothing happens before the first poll.
+    /// Waiters, and acquirers whose connection is still checked, get [`Closed`](standpipe_core::ErrorKind::Closed).
+    /// Nothing happens before the first poll. There is no timeout for what is lent: put one around it.
     ///
     /// # Cancel safety
     /// Once polled the pool is closed; dropping the future only ends the wait. Close again to wait again.
+    ///
+    /// # Panics
+    /// Only when a connection panics as it is dropped, once all are.
     pub async fn close(&self) {
-        let emptied = self.shared.with(|state| state.close());
-        let places: Vec<_> =
-            emptied.places.into_iter().map(|place| Closing::new(&self.shared, place)).collect();
-        emptied.queue.into_values().for_each(Waker::wake);
-        drop(places);
-        Drain::new(&self.shared).await;
-    }
-}
-
-/// A place whose connection is to be closed, even when closing another one panics.
-struct Closing<C: Connect>(Loan<C>);
-
-impl<C: Connect> Closing<C> {
-    fn new(shared: &Arc<Shared<C>>, place: Place<C::Connection>) -> Self {
-        Closing(Loan::new(shared, place))
-    }
-}
-
-impl<C: Connect> Drop for Closing<C> {
-    fn drop(&mut self) {
-        self.0.empty();
+        Closing::new(&self.handle.shared).await;
     }
 }
 
@@ -137,9 +158,15 @@ impl<C: Connect> Acquire for Pool<C> {
     }
 }
 
+impl<C: Connect> Drop for Handle<C> {
+    fn drop(&mut self) {
+        self.shared.shut();
+    }
+}
+
 impl<C: Connect> Clone for Pool<C> {
     fn clone(&self) -> Self {
-        Pool { shared: Arc::clone(&self.shared) }
+        Pool { handle: Arc::clone(&self.handle) }
     }
 }
 

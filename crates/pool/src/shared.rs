@@ -1,33 +1,319 @@
 use std::{
-    sync::{Mutex, PoisonError},
-    time::Instant,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering as StdOrdering},
+    },
+    task::{Wake, Waker},
+    time::{Duration, Instant},
 };
 
-use standpipe_core::Connect;
+use standpipe_core::{Connect, Error};
 
-use crate::{Settings, state::State};
+use crate::{
+    Settings,
+    desk::{After, Desk, Driver, Given},
+    entry::Entry,
+    errands::Kind,
+    meter,
+    planted::{self, Plant},
+    queue::{Seat, Settled},
+    rack::{PLACES_MAX, Rack},
+    random::Random,
+    sync::{AtomicU64, Mutex, Ordering, lock},
+    timer::within,
+    told::{closed, timed_out},
+    watch::Watch,
+};
 
-/// What the handles, the waits and the leases of one pool share.
+/// What the handles, the waits, the leases and the jobs of one pool share.
 pub(crate) struct Shared<C: Connect> {
     pub(crate) connect: C,
     pub(crate) settings: Settings,
-    state: Mutex<State<C::Connection>>,
+    pub(crate) rack: Rack<Box<Entry<C>>>,
+    desk: Apart<Mutex<Desk<C>>>,
+    epoch: Instant,
+    /// Nanoseconds since `epoch`, and one, as of the last tick of who runs the pool; 0 when nobody does.
+    clock: AtomicU64,
+    /// Whether any age matters.
+    pub(crate) is_dated: bool,
+    pub(crate) watch: Watch,
+    pub(crate) is_closed: AtomicBool,
+}
+
+/// On lines of memory of its own: who finds an idle connection only reads what is beside it.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+/// What came of joining the queue.
+pub(crate) enum Joined<C: Connect> {
+    Taken(Box<Entry<C>>),
+    Queued { seat: Arc<Seat<Given<C>>>, needs_alarm: bool, is_ready: bool },
+    Refused(Error),
 }
 
 impl<C: Connect> Shared<C> {
     pub(crate) fn new(connect: C, settings: Settings) -> Self {
-        let state = State::new(settings.connections_max.max(1), settings.waiters_max);
-        Shared { connect, settings, state: Mutex::new(state) }
+        let limit = settings.connections_max.clamp(1, PLACES_MAX);
+        let is_dated = [settings.idle_max, settings.life_max, settings.check_after_idle]
+            .iter()
+            .any(|age| *age != Duration::MAX);
+        Shared {
+            connect,
+            settings,
+            rack: Rack::new(),
+            desk: Apart(Mutex::new(Desk::new(limit, Random::new(settings.seed)))),
+            epoch: settings.timer.now(),
+            clock: AtomicU64::new(0),
+            is_dated,
+            watch: Watch::default(),
+            is_closed: AtomicBool::new(false),
+        }
     }
 
-    /// Changes the state under the lock. What the change returns is dropped after the lock is released: a
-    /// connection or a waker may run code of its user when it is dropped, and that code may come back here.
-    pub(crate) fn with<R>(&self, change: impl FnOnce(&mut State<C::Connection>) -> R) -> R {
-        // No code of a user runs under the lock, so a poisoned one guards a whole state.
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Changes what is at the desk, under its lock. Afterwards the way past it is closed or opened as is needed, and who has
+    /// a job to poll is called. No code of a user runs under the lock.
+    pub(crate) fn with<R>(&self, change: impl FnOnce(&mut Desk<C>, &mut After) -> R) -> R {
+        let mut after = After::default();
+        let (changed, called) = {
+            let mut desk = lock(&self.desk.0);
+            let changed = change(&mut desk, &mut after);
+            let needed = desk.is_needed();
+            if needed != desk.is_way_closed {
+                desk.is_way_closed = needed;
+                self.rack.set_desk(needed);
+            }
+            (changed, if desk.errands.is_ready() { desk.driver() } else { None })
+        };
+        after.act();
+        called.into_iter().for_each(Driver::call);
+        changed
     }
 
-    pub(crate) fn now(&self) -> Instant {
-        (self.settings.clock)()
+    /// What time it is, in nanoseconds, as exactly as ages need it.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        match self.clock.load(Ordering::Relaxed) {
+            0 => self.exact(),
+            tick => tick,
+        }
     }
+
+    /// A time that is not past yet, without a look at the clock where somebody keeps the time: late by a tick at most.
+    pub(crate) fn not_before(&self) -> u64 {
+        match self.clock.load(Ordering::Relaxed) {
+            0 => self.exact(),
+            _ if cfg!(feature = "metrics") => self.exact(),
+            tick => tick + nanos(self.tick_length()),
+        }
+    }
+
+    pub(crate) fn exact(&self) -> u64 {
+        1 + nanos(self.settings.timer.now().saturating_duration_since(self.epoch))
+    }
+
+    pub(crate) fn set_clock(&self, now: u64) {
+        self.clock.store(now, Ordering::Relaxed);
+    }
+
+    pub(crate) fn instant(&self, at: u64) -> Option<Instant> {
+        if at == u64::MAX { None } else { self.epoch.checked_add(Duration::from_nanos(at.saturating_sub(1))) }
+    }
+
+    /// Puts an entry back, or hands it to the oldest waiter.
+    #[inline]
+    pub(crate) fn give_back(mut entry: Box<Entry<C>>) {
+        let home = Arc::clone(&entry.place.home);
+        let (index, dates) = (entry.place.index, entry.dates());
+        let barges = planted::is(Plant::Barging) && !entry.is_fresh;
+        if home.rack.is_closed_off(index) && !barges {
+            return home.hand_over(entry);
+        }
+        entry.is_fresh = false;
+        if home.rack.put(index, entry, dates) && !barges {
+            home.match_up();
+        }
+    }
+
+    fn hand_over(self: &Arc<Self>, mut entry: Box<Entry<C>>) {
+        let refused = self.with(|desk, after| {
+            if desk.is_closed || desk.size > desk.limit {
+                return Some(entry);
+            }
+            if let Some(seat) = entry.spare.take() {
+                // As many as are too many are dropped here, and are nobody's code.
+                drop(desk.queue.spare(seat));
+            }
+            match desk.queue.settle(Ok(entry)) {
+                Settled::Given(waker) => {
+                    after.wake = waker;
+                    None
+                }
+                Settled::NobodyWaits(Ok(mut entry)) => {
+                    entry.is_fresh = false;
+                    let (index, dates) = (entry.place.index, entry.dates());
+                    self.rack.put(index, entry, dates);
+                    None
+                }
+                Settled::NobodyWaits(Err(_)) => None,
+            }
+        });
+        if let Some(entry) = refused {
+            self.retire(entry);
+        }
+    }
+
+    /// What is idle goes to those who wait; what is too many, or left when the pool is closed, goes.
+    pub(crate) fn match_up(self: &Arc<Self>) {
+        let gone = self.with(|desk, after| {
+            let mut gone = Vec::new();
+            while desk.queue.waiting() > 0 && !desk.is_closed {
+                let Some(entry) = self.rack.take_at_desk() else { break };
+                if let Settled::Given(waker) = desk.queue.settle(Ok(entry)) {
+                    after.more.extend(waker);
+                }
+            }
+            while desk.is_closed || desk.size > desk.limit + gone.len() {
+                let Some(entry) = self.rack.take_at_desk() else { break };
+                gone.push(entry);
+            }
+            gone
+        });
+        for entry in gone {
+            self.retire(entry);
+        }
+    }
+
+    /// Takes an idle one after all, or joins the queue.
+    pub(crate) fn join(self: &Arc<Self>, waker: Waker, since: u64, at_front: bool) -> Joined<C> {
+        self.with(|desk, _| {
+            if desk.is_closed {
+                return Joined::Refused(closed());
+            }
+            if desk.queue.waiting() == 0 || at_front {
+                if let Some(entry) = self.rack.take_at_desk() {
+                    return Joined::Taken(entry);
+                }
+                if !desk.is_way_closed {
+                    desk.is_way_closed = true;
+                    self.rack.set_desk(true);
+                }
+                // Who put one before the way was closed did not see that somebody waits.
+                if let Some(entry) = self.rack.take_at_desk() {
+                    return Joined::Taken(entry);
+                }
+            }
+            if desk.queue.waiting() >= self.settings.waiters_max && !at_front {
+                return Joined::Refused(Error::retry(format!(
+                    "{} acquirers wait for a connection already, the most that waiters_max allows",
+                    self.settings.waiters_max
+                )));
+            }
+            desk.counts.waits += 1;
+            let seat = desk.queue.join(waker, since, at_front);
+            self.connect_if_wanted(desk);
+            let needs_alarm = desk.alarm.is_none() && self.settings.acquire_timeout != Duration::MAX;
+            Joined::Queued { seat, needs_alarm, is_ready: desk.is_to_be_driven() }
+        })
+    }
+
+    /// Leaves the queue. What was handed over already goes on to the next.
+    pub(crate) fn leave(self: &Arc<Self>, seat: &Arc<Seat<Given<C>>>) {
+        if planted::is(Plant::StaysInQueue) {
+            std::mem::forget(Arc::clone(seat));
+            return;
+        }
+        let (waker, given) = self.with(|desk, _| desk.queue.leave(seat));
+        drop(waker);
+        if let Some(Ok(entry)) = given {
+            if planted::is(Plant::PlaceForgotten) {
+                std::mem::forget(entry);
+                return;
+            }
+            Self::give_back(entry);
+        }
+    }
+
+    /// Closes a connection: with leave taken where somebody is there to wait for that, else at once.
+    pub(crate) fn retire(self: &Arc<Self>, entry: Box<Entry<C>>) {
+        meter::retired();
+        let timer = self.settings.timer;
+        let refused = self.with(|desk, _| {
+            if !desk.takes_leave() {
+                return Some(entry);
+            }
+            let expires = self.expires(self.settings.close_timeout);
+            let job = Box::pin(async move {
+                let Entry { connection, place, .. } = *entry;
+                let shared = Arc::clone(&place.home.0);
+                within(timer, shared.settings.close_timeout, shared.connect.close(connection)).await;
+                drop(place);
+            });
+            desk.errands.begin(self, Kind::Close, expires, job);
+            None
+        });
+        drop(refused);
+    }
+
+    /// A place is free again.
+    pub(crate) fn vacate(self: &Arc<Self>, index: usize) {
+        self.with(|desk, after| {
+            desk.vacate(index, after);
+            self.connect_if_wanted(desk);
+        });
+    }
+
+    pub(crate) fn expires(&self, wait: Duration) -> u64 {
+        self.exact().saturating_add(nanos(wait))
+    }
+
+    /// Sees to it that who waits for too long is told so. One alarm serves all: they wait equally long, so the oldest is
+    /// the first whose time is up.
+    pub(crate) fn set_alarm(self: &Arc<Self>) {
+        let first = self.with(|desk, _| if desk.alarm.is_some() { None } else { desk.queue.first_since() });
+        let Some(since) = first else { return };
+        let at = self.instant(since.saturating_add(nanos(self.settings.acquire_timeout)));
+        let Some(at) = at else { return };
+        let waker = Waker::from(Arc::new(Overdue(Arc::downgrade(self))));
+        let alarm = self.settings.timer.wake_at(at, waker);
+        let replaced = self.with(|desk, _| desk.alarm.replace(alarm));
+        drop(replaced);
+    }
+
+    fn refuse_overdue(self: &Arc<Self>) {
+        let now = self.exact();
+        let most = nanos(self.settings.acquire_timeout);
+        let (rung, refused) = self.with(|desk, after| {
+            let mut refused: Vec<Given<C>> = Vec::new();
+            while desk.queue.first_since().is_some_and(|since| now.saturating_sub(since) >= most) {
+                let error = timed_out(self.settings.acquire_timeout, desk.dial.last_error.as_ref());
+                match desk.queue.settle(Err(Box::new(error))) {
+                    Settled::Given(waker) => after.more.extend(waker),
+                    Settled::NobodyWaits(unsettled) => refused.push(unsettled),
+                }
+                desk.counts.timeouts += 1;
+                meter::timed_out();
+            }
+            (desk.alarm.take(), refused)
+        });
+        drop((rung, refused));
+        self.set_alarm();
+    }
+}
+
+struct Overdue<C: Connect>(Weak<Shared<C>>);
+
+impl<C: Connect> Wake for Overdue<C> {
+    fn wake(self: Arc<Self>) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.refuse_overdue();
+        }
+    }
+}
+
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn is_closed<C: Connect>(shared: &Shared<C>) -> bool {
+    shared.is_closed.load(StdOrdering::Acquire)
 }

@@ -1,10 +1,10 @@
 #![expect(deprecated, reason = "the whole crate is marked: its authors have moved on")]
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use standpipe_harness::Outcome;
 
-use super::{CONNECTIONS_MAX, Connection, Made, Pool, contenders::Dial};
+use super::{Connection, Hold, Made, Pool, contenders::Dial};
 
 /// Its defaults; `is_recyclable`, which cannot be left out, does nothing. Its README names `asyncband::pool` as the
 /// maintained successor.
@@ -25,17 +25,16 @@ impl fastpool::ManageObject for Dial {
 }
 
 impl Pool for Fastpool {
-    async fn new(made: &Arc<Made>) -> Outcome<Self> {
-        let config = fastpool::bounded::PoolConfig::new(CONNECTIONS_MAX as usize);
+    async fn new(made: &Arc<Made>, connections_max: u32) -> Outcome<Self> {
+        let config = fastpool::bounded::PoolConfig::new(connections_max as usize);
         Ok(Fastpool(fastpool::bounded::Pool::new(config, Dial(Arc::clone(made)))))
     }
 
-    async fn turn(&self, yields: bool) -> Outcome<()> {
+    async fn turn(&self, hold: Hold) -> Outcome<Instant> {
         let mut connection = self.0.get().await?;
+        let lent = hold.lent();
         connection.touch();
-        if yields {
-            tokio::task::yield_now().await;
-        }
-        Ok(())
+        hold.work().await;
+        Ok(lent)
     }
 }

@@ -1,15 +1,15 @@
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use standpipe_core::{Connect, Error};
 use standpipe_harness::Outcome;
 
-use super::{CONNECTIONS_MAX, Connection, Made, Pool};
+use super::{Connection, Hold, Made, Pool};
 
 /// Makes connections for all of them.
 #[derive(Debug)]
 pub(crate) struct Dial(pub(crate) Arc<Made>);
 
-/// Its defaults: a connection is checked after 30 s of idleness, so never here.
+/// Its defaults: a connection is checked after 30 s of idleness, so never here. Its background work runs, as its README says.
 #[derive(Clone)]
 pub(crate) struct Standpipe(standpipe_pool::Pool<Dial>);
 
@@ -30,21 +30,22 @@ impl Connect for Dial {
 }
 
 impl Pool for Standpipe {
-    async fn new(made: &Arc<Made>) -> Outcome<Self> {
+    async fn new(made: &Arc<Made>, connections_max: u32) -> Outcome<Self> {
         let settings = standpipe_pool::Settings {
-            connections_max: CONNECTIONS_MAX as usize,
+            connections_max: connections_max as usize,
             ..standpipe_pool::Settings::default()
         };
-        Ok(Standpipe(standpipe_pool::Pool::new(Dial(Arc::clone(made)), settings)))
+        let pool = standpipe_pool::Pool::new(Dial(Arc::clone(made)), settings);
+        tokio::spawn(pool.run());
+        Ok(Standpipe(pool))
     }
 
-    async fn turn(&self, yields: bool) -> Outcome<()> {
+    async fn turn(&self, hold: Hold) -> Outcome<Instant> {
         let mut connection = self.0.acquire().await?;
+        let lent = hold.lent();
         connection.touch();
-        if yields {
-            tokio::task::yield_now().await;
-        }
-        Ok(())
+        hold.work().await;
+        Ok(lent)
     }
 }
 
@@ -70,18 +71,17 @@ impl deadpool::managed::Manager for Dial {
 }
 
 impl Pool for Deadpool {
-    async fn new(made: &Arc<Made>) -> Outcome<Self> {
+    async fn new(made: &Arc<Made>, connections_max: u32) -> Outcome<Self> {
         let builder = deadpool::managed::Pool::builder(Dial(Arc::clone(made)));
-        Ok(Deadpool(builder.max_size(CONNECTIONS_MAX as usize).build()?))
+        Ok(Deadpool(builder.max_size(connections_max as usize).build()?))
     }
 
-    async fn turn(&self, yields: bool) -> Outcome<()> {
+    async fn turn(&self, hold: Hold) -> Outcome<Instant> {
         let mut connection = self.0.get().await.map_err(|error| error.to_string())?;
+        let lent = hold.lent();
         connection.touch();
-        if yields {
-            tokio::task::yield_now().await;
-        }
-        Ok(())
+        hold.work().await;
+        Ok(lent)
     }
 }
 
@@ -108,17 +108,16 @@ impl bb8::ManageConnection for Dial {
 }
 
 impl Pool for Bb8 {
-    async fn new(made: &Arc<Made>) -> Outcome<Self> {
-        let builder = bb8::Pool::builder().max_size(CONNECTIONS_MAX).test_on_check_out(false);
+    async fn new(made: &Arc<Made>, connections_max: u32) -> Outcome<Self> {
+        let builder = bb8::Pool::builder().max_size(connections_max).test_on_check_out(false);
         Ok(Bb8(builder.build(Dial(Arc::clone(made))).await?))
     }
 
-    async fn turn(&self, yields: bool) -> Outcome<()> {
+    async fn turn(&self, hold: Hold) -> Outcome<Instant> {
         let mut connection = self.0.get().await?;
+        let lent = hold.lent();
         connection.touch();
-        if yields {
-            tokio::task::yield_now().await;
-        }
-        Ok(())
+        hold.work().await;
+        Ok(lent)
     }
 }

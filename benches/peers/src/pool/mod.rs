@@ -5,13 +5,14 @@
 mod archived;
 mod contenders;
 mod two_lists;
+mod waits;
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use standpipe_harness::{Context, Outcome, Sample, Workload, check};
@@ -65,10 +66,53 @@ impl Drop for Connection {
 
 /// A pool that is compared. A clone is another handle.
 pub(crate) trait Pool: Clone + Send + Sync + 'static {
-    fn new(made: &Arc<Made>) -> impl Future<Output = Outcome<Self>> + Send;
+    fn new(made: &Arc<Made>, connections_max: u32) -> impl Future<Output = Outcome<Self>> + Send;
 
-    /// Acquires, touches, yields if told to, and gives back.
-    fn turn(&self, yields: bool) -> impl Future<Output = Outcome<()>> + Send;
+    /// Acquires, touches, holds it as told, and gives back. Says when it was lent.
+    fn turn(&self, hold: Hold) -> impl Future<Output = Outcome<Instant>> + Send;
+}
+
+/// What the borrower does while he has a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hold {
+    /// Nothing; when it was lent is not looked at.
+    Not(Instant),
+    /// Yields to the runtime, once; as above.
+    Yield(Instant),
+    /// Computes for so long, and yields in the middle.
+    Work(Duration),
+    /// Sleeps for so long.
+    Sleep(Duration),
+}
+
+impl Hold {
+    /// When it was lent, where that is of interest: a look at the clock takes longer than some pools.
+    pub(crate) fn lent(self) -> Instant {
+        match self {
+            Hold::Not(at) | Hold::Yield(at) => at,
+            Hold::Work(_) | Hold::Sleep(_) => Instant::now(),
+        }
+    }
+
+    pub(crate) async fn work(self) {
+        match self {
+            Hold::Not(_) => {}
+            Hold::Yield(_) => tokio::task::yield_now().await,
+            Hold::Work(long) => {
+                compute(long / 2);
+                tokio::task::yield_now().await;
+                compute(long / 2);
+            }
+            Hold::Sleep(long) => tokio::time::sleep(long).await,
+        }
+    }
+}
+
+fn compute(long: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < long {
+        std::hint::spin_loop();
+    }
 }
 
 /// The comparisons of this group.
@@ -80,13 +124,16 @@ pub(crate) fn workloads() -> Vec<Workload> {
         compared("pool.t64_on_8_yield", &format!("{over_8}, held over one yield"), 64, true),
     ]
     .into_iter()
+    .chain(waits::comparisons())
     .flat_map(Comparison::workloads)
     .collect()
 }
 
 fn compared(name: &str, work: &str, tasks: u64, yields: bool) -> Comparison {
     Comparison::new(name, work)
-        .with("standpipe", "standpipe-pool", move |context| run::<Standpipe>(context, tasks, yields))
+        .with("standpipe", "standpipe-pool, its background work running", move |context| {
+            run::<Standpipe>(context, tasks, yields)
+        })
         .with("deadpool", "deadpool 0.13, managed", move |context| run::<Deadpool>(context, tasks, yields))
         .with("bb8", "bb8 0.9, not testing on check-out", move |context| run::<Bb8>(context, tasks, yields))
         .with("fastpool", "fastpool 1.1, bounded", move |context| run::<Fastpool>(context, tasks, yields))
@@ -100,7 +147,7 @@ fn compared(name: &str, work: &str, tasks: u64, yields: bool) -> Comparison {
 fn run<P: Pool>(context: &Context, tasks: u64, yields: bool) -> Outcome<Sample> {
     let runtime = closed_loop::runtime()?;
     let made = Arc::new(Made::default());
-    let pool = runtime.block_on(P::new(&made))?;
+    let pool = runtime.block_on(P::new(&made, CONNECTIONS_MAX))?;
     let measured = Measured::from_now(context);
     let acquired = Arc::new(AtomicU64::new(0));
     let tasks = (0..tasks).map(|_| borrow(pool.clone(), yields, measured, Arc::clone(&acquired))).collect();
@@ -127,12 +174,13 @@ async fn borrow<P: Pool>(
 ) -> Outcome<Tally> {
     let mut tally = Tally::new(measured);
     let mut now = Instant::now();
+    let hold = if yields { Hold::Yield(now) } else { Hold::Not(now) };
     while !measured.is_over(now) {
-        pool.turn(yields).await?;
+        pool.turn(hold).await?;
         let ended = Instant::now();
         tally.time(now, ended);
         for _ in 1..STRIDE {
-            pool.turn(yields).await?;
+            pool.turn(hold).await?;
         }
         tally.count(STRIDE, Instant::now());
         acquired.fetch_add(STRIDE, Ordering::Relaxed);

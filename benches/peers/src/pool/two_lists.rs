@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use standpipe_harness::Outcome;
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{CONNECTIONS_MAX, Connection, Made, Pool};
+use super::{Connection, Hold, Made, Pool};
 
 /// The pool that one writes for oneself: the idle connections in one locked list, the numbers of those lent in
 /// another, and a semaphore so that nobody asks in vain.
@@ -18,16 +18,16 @@ struct Lists {
 }
 
 impl Pool for TwoLists {
-    async fn new(made: &Arc<Made>) -> Outcome<Self> {
+    async fn new(made: &Arc<Made>, connections_max: u32) -> Outcome<Self> {
         Ok(TwoLists(Arc::new(Lists {
             made: Arc::clone(made),
-            free: Semaphore::new(CONNECTIONS_MAX as usize),
+            free: Semaphore::new(connections_max as usize),
             idle: Mutex::default(),
             lent: Mutex::default(),
         })))
     }
 
-    async fn turn(&self, yields: bool) -> Outcome<()> {
+    async fn turn(&self, hold: Hold) -> Outcome<Instant> {
         let _free = self.0.free.acquire().await?;
         let idle = self.0.idle.lock().await.pop();
         let (number, mut connection) = {
@@ -42,12 +42,11 @@ impl Pool for TwoLists {
             lent.push(taken.0);
             taken
         };
+        let at = hold.lent();
         connection.touch();
-        if yields {
-            tokio::task::yield_now().await;
-        }
+        hold.work().await;
         self.0.lent.lock().await.retain(|one| *one != number);
         self.0.idle.lock().await.push((number, connection));
-        Ok(())
+        Ok(at)
     }
 }

@@ -5,11 +5,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
-    task::Poll,
+    task::{Poll, Waker},
     time::{Duration, Instant},
 };
 
 use standpipe_core::{Connect, Error, ErrorKind};
+use standpipe_pool::{Alarm, Timer};
 
 /// Counts what is dialled, open and closed, and fails when told.
 #[derive(Clone, Default)]
@@ -125,6 +126,20 @@ async fn pend(mut times: usize) {
 thread_local! {
     static STARTED: Instant = Instant::now();
     static ADVANCED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Has the clock of this thread, and never wakes anybody.
+#[derive(Debug)]
+pub(crate) struct Still;
+
+impl Timer for Still {
+    fn now(&self) -> Instant {
+        clock()
+    }
+
+    fn wake_at(&self, _: Instant, _: Waker) -> Alarm {
+        Alarm::new(|| {})
+    }
 }
 
 /// A clock of this thread that only [`advance`] moves.

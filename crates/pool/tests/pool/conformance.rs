@@ -13,7 +13,15 @@ impl AcquireFixture for Ours {
 
     fn open(&self, connect: SimConnect, most: usize) -> Self::Pool {
         let check_after_idle = self.check_after_idle;
-        Pool::new(connect, Settings { connections_max: most, check_after_idle, ..Settings::default() })
+        Pool::new(
+            connect,
+            Settings {
+                connections_max: most,
+                check_after_idle,
+                backoff_min: Duration::from_millis(1),
+                ..Settings::default()
+            },
+        )
     }
 }
 

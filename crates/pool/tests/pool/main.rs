@@ -27,7 +27,9 @@ fn settings(connections_max: usize) -> Settings {
         idle_max: Duration::MAX,
         life_max: Duration::MAX,
         check_after_idle: Duration::MAX,
-        clock: backend::clock,
+        backoff_min: Duration::ZERO,
+        life_jitter_percent: 0,
+        timer: &backend::Still,
         ..Settings::default()
     }
 }

@@ -61,9 +61,13 @@ impl Sqlite {
         let registry = Arc::new(Registry::default());
         let pool = |connections_max| {
             let dial = Dial { place: Arc::clone(&place), registry: Arc::clone(&registry) };
-            // A file goes nowhere: connections are not renewed for their age.
+            // A file goes nowhere: connections are not renewed for their age. How long to wait for a turn is said by who
+            // waits, and SQLite has its own patience with a locked file.
             let settings = standpipe_pool::Settings {
                 connections_max,
+                acquire_timeout: Duration::MAX,
+                connect_timeout: Duration::MAX,
+                check_timeout: Duration::MAX,
                 idle_max: Duration::MAX,
                 life_max: Duration::MAX,
                 ..standpipe_pool::Settings::default()

@@ -1,0 +1,177 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
+    task::Waker,
+};
+
+use standpipe_core::{Connect, Error};
+
+use crate::{
+    Alarm,
+    entry::Entry,
+    errands::Errands,
+    queue::{Queue, Seat},
+    random::Random,
+};
+
+/// What a waiter is given.
+pub(crate) type Given<C> = Result<Box<Entry<C>>, Box<Error>>;
+
+/// All that is not on the way of who finds an idle connection: the queue, the places, the jobs. Under one lock.
+///
+/// Invariants: while somebody waits nothing is idle, but between a put and the visit to the desk that it ends with;
+/// `size` places are taken, each by what stands in the rack, an entry somewhere else, or a job.
+pub(crate) struct Desk<C: Connect> {
+    pub(crate) queue: Queue<Given<C>>,
+    pub(crate) limit: usize,
+    pub(crate) size: usize,
+    /// Places below `reached` that are free.
+    free: BTreeSet<usize>,
+    reached: usize,
+    pub(crate) is_closed: bool,
+    /// The way past the desk is closed, as the rack was told.
+    pub(crate) is_way_closed: bool,
+    pub(crate) errands: Errands,
+    pub(crate) dial: Dial,
+    /// The one who runs the pool in the background, if there is one.
+    pub(crate) run: Option<Arc<Waker>>,
+    closers: BTreeMap<u64, Arc<Waker>>,
+    closers_next: u64,
+    pub(crate) alarm: Option<Alarm>,
+    /// So many more than `idle_min` are to be idle, while some are replaced before they go.
+    pub(crate) replacing: usize,
+    pub(crate) random: Random,
+    pub(crate) counts: Counts,
+}
+
+/// Whether a connect is under way, and how the last ones ended.
+#[derive(Default)]
+pub(crate) struct Dial {
+    pub(crate) under_way: usize,
+    pub(crate) failures: u32,
+    pub(crate) not_before: u64,
+    pub(crate) last_error: Option<Arc<Error>>,
+}
+
+/// What happened since the pool was made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) dials: u64,
+    pub(crate) dials_failed: u64,
+    pub(crate) waits: u64,
+    pub(crate) timeouts: u64,
+    pub(crate) resets: u64,
+}
+
+/// What is to be done once the lock is released: wakers and jobs may run code of their owners.
+#[derive(Default)]
+pub(crate) struct After {
+    pub(crate) wake: Option<Waker>,
+    pub(crate) more: Vec<Waker>,
+    pub(crate) closers: Vec<Arc<Waker>>,
+}
+
+/// Who polls the jobs.
+pub(crate) enum Driver<C: Connect> {
+    Waker(Arc<Waker>),
+    Waiter(Arc<Seat<Given<C>>>),
+}
+
+impl<C: Connect> Desk<C> {
+    pub(crate) fn new(limit: usize, random: Random) -> Self {
+        Desk {
+            queue: Queue::new(),
+            limit,
+            size: 0,
+            free: BTreeSet::new(),
+            reached: 0,
+            is_closed: false,
+            is_way_closed: false,
+            errands: Errands::default(),
+            dial: Dial::default(),
+            run: None,
+            closers: BTreeMap::new(),
+            closers_next: 0,
+            alarm: None,
+            replacing: 0,
+            random,
+            counts: Counts::default(),
+        }
+    }
+
+    pub(crate) fn occupy(&mut self) -> usize {
+        self.size += 1;
+        self.free.pop_first().unwrap_or_else(|| {
+            self.reached += 1;
+            self.reached - 1
+        })
+    }
+
+    pub(crate) fn vacate(&mut self, place: usize, after: &mut After) {
+        self.size -= 1;
+        self.free.insert(place);
+        if self.is_closed && self.size == 0 {
+            after.closers.extend(mem::take(&mut self.closers).into_values());
+            after.closers.extend(self.run.clone());
+        }
+    }
+
+    /// Who polls the jobs: whoever runs the pool, one who closes it, the oldest waiter.
+    pub(crate) fn driver(&mut self) -> Option<Driver<C>> {
+        let named = self.run.as_ref().or_else(|| self.closers.values().next());
+        named.cloned().map(Driver::Waker).or_else(|| self.queue.first().cloned().map(Driver::Waiter))
+    }
+
+    /// Whether who comes by has to poll jobs.
+    pub(crate) fn is_to_be_driven(&self) -> bool {
+        self.run.is_none() && self.errands.is_ready()
+    }
+
+    /// Whether taking leave of the other side will be polled to its end.
+    pub(crate) fn takes_leave(&self) -> bool {
+        self.run.is_some() || !self.closers.is_empty()
+    }
+
+    /// Whether acquirers and returns have to come by.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.is_closed
+            || self.queue.waiting() > 0
+            || self.size > self.limit
+            || (self.run.is_none() && !self.errands.is_empty())
+    }
+
+    /// Waits for the last place; a waker that was replaced is handed out.
+    pub(crate) fn await_empty(
+        &mut self,
+        number: Option<u64>,
+        waker: Arc<Waker>,
+    ) -> (u64, Option<Arc<Waker>>) {
+        let number = number.unwrap_or_else(|| {
+            self.closers_next += 1;
+            self.closers_next
+        });
+        (number, self.closers.insert(number, waker))
+    }
+
+    pub(crate) fn leave_closing(&mut self, number: u64) -> Option<Arc<Waker>> {
+        self.closers.remove(&number)
+    }
+}
+
+impl After {
+    pub(crate) fn act(self) {
+        self.wake.into_iter().for_each(Waker::wake);
+        self.more.into_iter().for_each(Waker::wake);
+        self.closers.into_iter().for_each(|waker| waker.wake_by_ref());
+    }
+}
+
+impl<C: Connect> Driver<C> {
+    pub(crate) fn call(self) {
+        match self {
+            Driver::Waker(waker) => waker.wake_by_ref(),
+            Driver::Waiter(seat) => seat.call(),
+        }
+    }
+}
