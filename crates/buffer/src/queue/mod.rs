@@ -1,6 +1,8 @@
 //! The items of a lane: producers push without locks, one reader takes. All the unsafe code of pushing and reading is here.
 
 mod chain;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod reader;
 mod segment;
 mod spares;

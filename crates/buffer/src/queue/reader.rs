@@ -3,6 +3,7 @@ use std::marker::PhantomData;
 use super::Head;
 use super::segment::{Entry, Segment};
 use crate::lane::Lane;
+use crate::planted::{self, Plant};
 use crate::sync::{Arc, Ordering};
 use crate::{Policy, Weight};
 
@@ -53,6 +54,10 @@ impl<K, T> Reader<K, T> {
             let next = segment.next.load(Ordering::Acquire);
             if next.is_null() {
                 let end = self.lane.queue().end();
+                if planted::is(Plant::LeavesEarly) && end.segment != at && index >= segment.slots() {
+                    self.leave(at, end.segment);
+                    continue;
+                }
                 return if end.segment == at && index >= end.index { Front::Empty } else { Front::Stuck };
             }
             if index < segment.end.load(Ordering::Relaxed) {

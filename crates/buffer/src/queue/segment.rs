@@ -2,14 +2,15 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 use crate::Weight;
+use crate::planted::{self, Plant};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering, UnsafeCell};
 
-/// Slots of the smallest segment, as a power of two.
-pub(crate) const CLASS_MIN: u32 = 4;
+/// Slots of the smallest segment, as a power of two. In models segments are small, so that few pushes reach their ends.
+pub(crate) const CLASS_MIN: u32 = if cfg!(loom) { 1 } else { 4 };
 /// Slots of the largest segment that single pushes fill.
-pub(crate) const CLASS_GROWN: u32 = 9;
+pub(crate) const CLASS_GROWN: u32 = if cfg!(loom) { 1 } else { 9 };
 /// Slots of the largest segment.
-pub(crate) const CLASS_MAX: u32 = 15;
+pub(crate) const CLASS_MAX: u32 = if cfg!(loom) { 1 } else { 15 };
 
 /// Where nobody times the items, each so many-th slot of a segment is timed.
 pub(crate) const TIMED_EVERY: u32 = 16;
@@ -78,6 +79,9 @@ impl<T> Segment<T> {
     #[inline]
     pub(crate) unsafe fn fill(&self, index: u32, entry: Entry<T>) {
         let slot = &self.slots[index as usize];
+        if planted::is(Plant::PublishesFirst) {
+            slot.is_full.store(true, Ordering::Release);
+        }
         // SAFETY: nobody else writes the slot, and nobody reads it before it is full.
         slot.entry.with_mut(|place| unsafe { (*place).write(entry) });
         slot.is_full.store(true, Ordering::Release);
