@@ -119,7 +119,7 @@ fn all_taken(small: &Small, mut wanted: Vec<Item>) {
 
 #[test]
 fn loom_whatever_was_pushed_is_looked_at() {
-    model(3, || {
+    model(2, || {
         let small = Small::asleep();
         let others = [1, 2].map(|who| {
             let small = Arc::clone(&small);

@@ -59,7 +59,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Appends one entry. Where it has no time, `clock` gives it to each that comes into a slot of [`TIMED_EVERY`].
+    /// Appends one entry. Where it has no time, `clock` gives it to those that seem to come into a slot of [`TIMED_EVERY`].
     ///
     /// # Errors
     /// Hands it back when the queue is closed.
@@ -73,14 +73,15 @@ impl<T> Queue<T> {
                 break Err(entry);
             }
             if seen.has_room() {
+                // Before a slot is given: the clock is the caller's code, and with a slot in hand nothing may go wrong.
+                if entry.at == 0 && seen.count() % TIMED_EVERY == 0 {
+                    entry.at = clock();
+                }
                 let given = Tail(self.tail.fetch_add(1, Ordering::AcqRel));
                 if given.is_closed() {
                     break Err(entry);
                 }
                 if given.has_room() {
-                    if entry.at == 0 && given.count() % TIMED_EVERY == 0 {
-                        entry.at = clock();
-                    }
                     // SAFETY: the count was this one for nobody else, so the slot is ours and the segment lives: the reader
                     // does not leave it before it has read this slot.
                     unsafe { (*given.segment::<T>()).fill(given.count(), entry) };

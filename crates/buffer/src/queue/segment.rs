@@ -115,9 +115,17 @@ impl<T> Segment<T> {
     /// # Safety
     /// The slots up to `index` were filled in this life of the segment, and only its reader asks.
     pub(crate) unsafe fn timed_before(&self, index: u32) -> u64 {
-        let slot = &self.slots[(index - index % TIMED_EVERY) as usize];
-        // SAFETY: it was filled, and an emptied slot still holds its time. Nobody fills it again in this life.
-        slot.entry.with(|place| unsafe { std::ptr::addr_of!((*(*place).as_ptr()).at).read() })
+        let mut index = index - index % TIMED_EVERY;
+        loop {
+            let slot = &self.slots[index as usize];
+            // SAFETY: it was filled, and an emptied slot still holds its time. Nobody fills it again in this life.
+            let at = slot.entry.with(|place| unsafe { std::ptr::addr_of!((*(*place).as_ptr()).at).read() });
+            // Two who came at once may have mistaken their slots; the first of a segment is always timed.
+            if at != 0 || index == 0 {
+                return at;
+            }
+            index -= TIMED_EVERY;
+        }
     }
 
     /// Makes an emptied segment as good as new.
