@@ -40,6 +40,7 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
     stage("tests", 1080, &|| cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
     stage("counts", 180, &counts);
     stage("planted in the log", 120, &planted);
+    stage("planted in the buffer", 180, &planted_in_buffer);
     stage("doc tests", 180, &|| cargo(&["test", "--workspace", "--doc", "--quiet"]));
     stage("features", 120, &features);
     stage("packages", 60, &packages);
@@ -75,6 +76,12 @@ fn planted() -> Outcome {
     let arguments =
         ["test", "--quiet", "--package", "standpipe-wal", "--features", "planted", "--test", "planted"];
     command("cargo", &[&arguments[..], &["--", "--nocapture"]].concat(), &[("RUST_BACKTRACE", "0")])
+}
+
+/// All of the buffer's tests, as its planted failures are beside what they concern.
+fn planted_in_buffer() -> Outcome {
+    let arguments = ["test", "--quiet", "--package", "standpipe-buffer", "--features", "planted", "--tests"];
+    command("cargo", &arguments, &[("RUST_BACKTRACE", "0")])
 }
 
 /// Each crate builds alone, as it is picked alone, and the facade with each feature alone.

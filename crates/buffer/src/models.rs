@@ -33,9 +33,15 @@ mod faults {
     const ASKED: &str = "PLANTED";
     const FAULTS: [(Plant, &str); 8] = [
         (Plant::FlagsLate, "budget::loom_tests::loom_one_that_goes_away_leaves_nothing_and_wakes_the_next"),
-        (Plant::ForgetsCancelled, "budget::loom_tests::loom_one_that_goes_away_leaves_nothing_and_wakes_the_next"),
+        (
+            Plant::ForgetsCancelled,
+            "budget::loom_tests::loom_one_that_goes_away_leaves_nothing_and_wakes_the_next",
+        ),
         (Plant::CalmsBlindly, "budget::loom_tests::loom_no_beginning_of_pressure_is_missed"),
-        (Plant::PublishesFirst, "queue::loom_tests::loom_each_item_once_and_in_order_over_the_end_of_a_segment"),
+        (
+            Plant::PublishesFirst,
+            "queue::loom_tests::loom_each_item_once_and_in_order_over_the_end_of_a_segment",
+        ),
         (Plant::LeavesEarly, "queue::loom_tests::loom_a_segment_comes_back_while_a_producer_is_slow"),
         (Plant::CountsFirst, "lane_models::loom_whatever_was_pushed_is_looked_at"),
         (Plant::UnmarksLate, "lane_models::loom_whatever_was_pushed_is_looked_at"),

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use common::{Seeded, Stopped, never, poll};
+use common::{Seeded, Stopped, poll};
 use standpipe_buffer::{Budget, Buffer, Feed, Policy, Taken, Weigh, Weight};
 
 #[global_allocator]
@@ -52,6 +52,7 @@ impl Drop for Item {
 /// Items by number and bytes.
 type Told = Vec<(usize, u64)>;
 type Vector = Arc<Mutex<Vec<Item>>>;
+type Taking<'b> = Pin<Box<dyn Future<Output = Option<Taken<u64, Item>>> + 'b>>;
 
 struct Push<'b> {
     key: u64,
@@ -80,7 +81,7 @@ struct Sweep<'b> {
     drops: Drops,
     lanes: HashMap<u64, Lane>,
     pushes: Vec<Push<'b>>,
-    takes: Vec<Pin<Box<dyn Future<Output = Option<Taken<u64, Item>>> + 'b>>>,
+    takes: Vec<Taking<'b>>,
     taken: Vec<Taken<u64, Item>>,
     cancels: u64,
     done: u64,
@@ -88,7 +89,11 @@ struct Sweep<'b> {
 
 impl<'b> Sweep<'b> {
     fn item(&mut self) -> Item {
-        let bytes = if self.random.below(10) == 0 { 1 + self.random.below(LIMIT / 3) } else { 1 + self.random.below(40) };
+        let bytes = if self.random.below(10) == 0 {
+            1 + self.random.below(LIMIT / 3)
+        } else {
+            1 + self.random.below(40)
+        };
         let mut drops = self.drops.lock().unwrap();
         drops.push(0);
         Item { number: drops.len() - 1, bytes, drops: Arc::clone(&self.drops) }
@@ -173,7 +178,11 @@ impl<'b> Sweep<'b> {
         let gone: Vec<_> = lane.items.drain(..gone).collect();
         taken.complete();
         let drops = self.drops.lock().unwrap();
-        assert!(gone.iter().all(|&(number, _)| drops[number] == 1), "seed {}: done and not dropped", self.seed);
+        assert!(
+            gone.iter().all(|&(number, _)| drops[number] == 1),
+            "seed {}: done and not dropped",
+            self.seed
+        );
     }
 
     fn cancel_taken(&mut self, at: usize) {
@@ -322,7 +331,7 @@ fn sweep(buffer: &Buffer<u64, Item>, seed: u64, cancels: u64, now: Instant) -> (
 
 #[test]
 fn m7_cancelled_pushes_and_takes_lose_nothing() {
-    let policy = Policy { rows_max: 8, bytes_max: 300, age_max: Duration::from_millis(100), ..never() };
+    let policy = Policy { rows_max: 8, bytes_max: 300, age_max: Duration::from_millis(100) };
     let buffer = Buffer::new(policy, Budget::new(LIMIT));
     let (mut cancels, mut done, mut now) = (0, 0, Instant::now());
     let mut before = None;

@@ -1,5 +1,5 @@
 //! M9: after a burst the buffer's own memory is what it was before. One test, as it counts what the whole process allocates.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod common;
 mod live;

@@ -129,7 +129,10 @@ impl Stress {
             let step = if random.below(50) == 0 { 1100 } else { 1 };
             let now = began + Duration::from_millis(self.ahead_ms.fetch_add(step, Ordering::Relaxed));
             let Some(taken) = self.buffer.try_take(now) else {
-                if self.buffer.budget().is_closed() && self.buffer.waiting().rows == 0 && self.buffer.out().rows == 0 {
+                if self.buffer.budget().is_closed()
+                    && self.buffer.waiting().rows == 0
+                    && self.buffer.out().rows == 0
+                {
                     return;
                 }
                 thread::yield_now();
@@ -215,7 +218,8 @@ fn every_item_is_accounted_for() {
     let (mut committed, mut discarded) = (0, 0);
     for producer in producers {
         for (number, fate) in stress.fates[producer].iter().enumerate() {
-            let counts = [&fate.accepted, &fate.committed, &fate.dropped].map(|count| count.load(Ordering::Relaxed));
+            let counts =
+                [&fate.accepted, &fate.committed, &fate.dropped].map(|count| count.load(Ordering::Relaxed));
             match counts {
                 [1, 1, 1] => committed += 1,
                 [1, 0, 1] if producer >= 4 => discarded += 1,

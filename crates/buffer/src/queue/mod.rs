@@ -74,7 +74,7 @@ impl<T> Queue<T> {
             }
             if seen.has_room() {
                 // Before a slot is given: the clock is the caller's code, and with a slot in hand nothing may go wrong.
-                if entry.at == 0 && seen.count() % TIMED_EVERY == 0 {
+                if entry.at == 0 && seen.count().is_multiple_of(TIMED_EVERY) {
                     entry.at = clock();
                 }
                 let given = Tail(self.tail.fetch_add(1, Ordering::AcqRel));
@@ -180,8 +180,9 @@ impl<T> Drop for Queue<T> {
     fn drop(&mut self) {
         // Nobody pushes or reads any more. Items first: their drop may panic, and then the rest leaks rather than
         // being dropped twice.
-        let (mut segment, mut index) =
-            self.head.0.with_mut(|head| unsafe { ((*head).segment, (*head).index) });
+        // SAFETY: we are alone.
+        let head = self.head.0.with_mut(|head| unsafe { ((*head).segment, (*head).index) });
+        let (mut segment, mut index) = head;
         while !segment.is_null() {
             // SAFETY: from the head on every segment is owned by this queue, once.
             let owned = unsafe { Box::from_raw(segment) };

@@ -103,9 +103,9 @@ impl<T> Segment<T> {
     /// The entry in slot `index`.
     ///
     /// # Safety
-    /// The slot is full and stays so for `'a`, and only the reader of this segment asks.
+    /// The slot is full and stays so while it is looked at, and only the reader of this segment asks.
     #[inline]
-    pub(crate) unsafe fn entry<'a>(&'a self, index: u32) -> &'a Entry<T> {
+    pub(crate) unsafe fn entry(&self, index: u32) -> &Entry<T> {
         // SAFETY: the slot is full, so it was written, and nobody writes to a full slot.
         self.slots[index as usize].entry.with(|place| unsafe { (*place).assume_init_ref() })
     }
