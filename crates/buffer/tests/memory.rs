@@ -48,9 +48,26 @@ fn after_a_burst() -> Result<i64, String> {
     if left > KEPT_MAX { Err(format!("{left} bytes stay")) } else { Ok(left) }
 }
 
+/// A lane that becomes empty again and again before anything is let go.
+fn after_many_batches() {
+    let buffer = Buffer::new(Policy { rows_max: 1, ..Policy::default() }, Budget::new(1 << 30));
+    let now = Instant::now();
+    let mut before = 0;
+    for number in 0..ITEMS / 10 {
+        buffer.try_push(0, item(number)).unwrap();
+        buffer.try_take(now).unwrap().complete();
+        if number == ITEMS / 200 {
+            before = live::bytes();
+        }
+    }
+    let grown = live::bytes() - before;
+    assert!(grown < KEPT_MAX, "{grown} bytes for batches that are done");
+}
+
 #[test]
 fn m9_memory_is_back_after_a_burst() {
     after_a_burst().unwrap();
+    after_many_batches();
     #[cfg(feature = "planted")]
     {
         use standpipe_buffer::planted::{Plant, plant};
