@@ -16,6 +16,9 @@ pub(crate) fn run() -> Outcome {
     stages.run("log: behind the checksums", 600, || long_log("planted", &planted, ("MUTATIONS", "300000")));
     stages.run("log: lives", 600, || long_log("simulation", &[], ("SEEDS", "3000")));
     stages.run("pool: a million cancels", 600, million_cancels);
+    stages.run("buffer: a million cancelled", 600, || long_buffer("lane_sweep"));
+    stages.run("buffer: a million cancelled requests", 600, || long_buffer("cancel_sweep"));
+    stages.run("buffer: every order", 900, models);
     stages.run("log: fuzz, 10 minutes", 900, fuzz);
     for seed in 1..=4 {
         for stdin in [false, true] {
@@ -54,6 +57,21 @@ fn million_cancels() -> Outcome {
 fn long_log(test: &str, more: &[&str], setting: (&str, &str)) -> Outcome {
     let arguments = ["test", "--release", "--quiet", "--package", "standpipe-wal", "--test", test];
     command("cargo", &[&arguments[..], more, &["--", "--nocapture"]].concat(), &[setting])
+}
+
+/// A sweep of the buffer with more of what it tries.
+fn long_buffer(test: &str) -> Outcome {
+    let arguments = ["test", "--release", "--quiet", "--package", "standpipe-buffer", "--test", test];
+    command("cargo", &[&arguments[..], &["--", "--nocapture"]].concat(), &[("CANCELS", "1000000")])
+}
+
+/// The buffer's protocols in every order, and with failures planted that must be found.
+fn models() -> Outcome {
+    let arguments = ["test", "--release", "--quiet", "--package", "standpipe-buffer", "--lib"];
+    let more = ["--features", "planted", "loom", "--", "--nocapture"];
+    let target = crate::data::root().join("target/loom");
+    let settings = [("RUSTFLAGS", "--cfg loom"), ("CARGO_TARGET_DIR", &*target.to_string_lossy())];
+    command("cargo", &[&arguments[..], &more].concat(), &settings)
 }
 
 /// Each fuzz target for a third of ten minutes, guided by coverage. Built as `cargo fuzz` builds them but for the address

@@ -41,6 +41,7 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
     stage("counts", 180, &counts);
     stage("planted in the log", 120, &planted);
     stage("pool: rows, planted and not", 180, &pool);
+    stage("planted in the buffer", 180, &planted_in_buffer);
     stage("doc tests", 180, &|| cargo(&["test", "--workspace", "--doc", "--quiet"]));
     stage("features", 120, &features);
     stage("packages", 60, &packages);
@@ -86,6 +87,12 @@ fn pool() -> Outcome {
     let planted = ["tokio,planted", "--test", "planted", "--", "--nocapture"];
     command("cargo", &[&package[..], &planted].concat(), &[("RUST_BACKTRACE", "0")])?;
     cargo(&[&package[..], &["tokio,tracing,metrics", "--test", "background"]].concat())
+}
+
+/// All of the buffer's tests, as its planted failures are beside what they concern.
+fn planted_in_buffer() -> Outcome {
+    let arguments = ["test", "--quiet", "--package", "standpipe-buffer", "--features", "planted", "--tests"];
+    command("cargo", &arguments, &[("RUST_BACKTRACE", "0")])
 }
 
 /// Each crate builds alone, as it is picked alone, and the facade with each feature alone.

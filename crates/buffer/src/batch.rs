@@ -3,7 +3,9 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::budget::Panicked;
 use crate::index::LaneId;
+use crate::planted::{self, Plant};
 use crate::queue::{Reader, Span, Walk};
 use crate::schedule::Ended;
 use crate::shared::Shared;
@@ -226,7 +228,14 @@ struct Done<'s, K: Clone + Eq + Hash, T> {
 impl<K: Clone + Eq + Hash, T> Drop for Done<'_, K, T> {
     fn drop(&mut self) {
         let Some(reader) = self.reader.take() else { return };
-        reader.lane().release(self.bytes);
-        self.shared.settle(self.id, reader, 0, Ended::Done);
+        // The bytes may wake one who waits, and his waker may panic.
+        let mut panicked = Panicked::default();
+        if !planted::is(Plant::ReleasesWhenTaken) {
+            panicked.catch(|| reader.lane().release(self.bytes));
+        }
+        panicked.catch(|| {
+            self.shared.settle(self.id, reader, 0, Ended::Done);
+        });
+        panicked.go_on();
     }
 }

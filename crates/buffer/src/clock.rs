@@ -7,7 +7,9 @@ pub trait Clock {
     /// What [`sleep_until`](Self::sleep_until) returns.
     type Sleep: Future<Output = ()>;
 
-    /// The time now, from the same source as the instants given to [`Lanes::push`](crate::Lanes::push). Must not panic.
+    /// The time now, from the same source as the instants given to [`Lanes::push`](crate::Lanes::push).
+    ///
+    /// Must not panic: an item whose push reads the clock might stay where it is until the next push.
     fn now(&self) -> Instant;
 
     /// A future that resolves when [`now`](Self::now) has reached `deadline`.

@@ -1,6 +1,7 @@
 use std::ptr;
 
 use crate::lane::Lane;
+use crate::planted::{self, Plant};
 use crate::sync::{Arc, AtomicPtr, Ordering};
 
 /// Lanes that the scheduler is to look at: producers post, whoever holds the scheduler drains. Posting is lock-free and
@@ -53,7 +54,9 @@ impl<K, T> Inbox<K, T> {
             let lane = unsafe { Arc::from_raw(next.cast_const()) };
             next = lane.behind.load(Ordering::Relaxed);
             // From here on it may be posted again; whoever looks at the lane later sees what was pushed before.
-            lane.is_posted.swap(false, Ordering::AcqRel);
+            if !planted::is(Plant::UnmarksLate) {
+                lane.is_posted.swap(false, Ordering::AcqRel);
+            }
             lanes.push(lane);
         }
         lanes[from..].reverse();

@@ -65,6 +65,10 @@ impl Index {
         }
     }
 
+    pub(crate) fn shrink_to(&mut self, wanted: usize) {
+        self.places.shrink_to(wanted);
+    }
+
     pub(crate) fn contains(&self, id: LaneId) -> bool {
         self.places.contains_key(&id)
     }

@@ -1,3 +1,4 @@
+use crate::planted::{self, Plant};
 use crate::queue::{Chain, Entry, Queue, Spares};
 use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Line, Ordering};
 use crate::{Budget, Policy, Weight};
@@ -66,6 +67,10 @@ impl<K, T> Lane<K, T> {
         clock: impl Fn() -> u64,
     ) -> Result<Pushed, T> {
         let weight = entry.weight;
+        if planted::is(Plant::CountsFirst) {
+            let pushed = self.count(weight, policy, &clock);
+            return self.hot.0.queue.push(entry, &clock).map(|()| pushed).map_err(|entry| entry.item);
+        }
         self.hot.0.queue.push(entry, &clock).map_err(|entry| entry.item)?;
         Ok(self.count(weight, policy, clock))
     }
@@ -113,6 +118,9 @@ impl<K, T> Lane<K, T> {
 
     /// Says that the reader waits for a slot that was given out: the next push tells the scheduler.
     pub(crate) fn mark_stuck(&self) {
+        if planted::is(Plant::ForgetsStuck) {
+            return;
+        }
         self.hot.0.load.fetch_or(Self::STUCK, Ordering::AcqRel);
     }
 
@@ -154,6 +162,9 @@ impl<K, T> Drop for Lane<K, T> {
     fn drop(&mut self) {
         // The queue drops the items; their bytes were counted when they came.
         let waiting = self.waiting();
+        if planted::is(Plant::ReleasesWhenTaken) {
+            return;
+        }
         self.release(waiting.bytes);
     }
 }

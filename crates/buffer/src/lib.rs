@@ -12,8 +12,12 @@ mod feed;
 mod inbox;
 mod index;
 mod lane;
+#[cfg(all(test, loom))]
+mod lane_models;
 mod lanes;
 mod meter;
+#[cfg(all(test, loom))]
+mod models;
 mod park;
 mod permit;
 #[cfg(feature = "planted")]

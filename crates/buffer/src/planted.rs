@@ -15,6 +15,26 @@ pub enum Plant {
     FlagsLate,
     /// Pressure is ended without a look at who pressed meanwhile.
     CalmsBlindly,
+    /// M1: a budget that is pressed has no lane taken that is not due.
+    RelievesNobody,
+    /// M3: relief passes over lanes that are still being filled.
+    SkipsOpenLanes,
+    /// M6: bytes go back when a batch is taken, while its items are still in memory.
+    ReleasesWhenTaken,
+    /// M8: a slot is marked full before it is written.
+    PublishesFirst,
+    /// M8: a segment is given back although the one who is to link its successor has not done so.
+    LeavesEarly,
+    /// M8: an item is counted before it is there to be read.
+    CountsFirst,
+    /// M8: a lane counts as posted until it was looked at.
+    UnmarksLate,
+    /// M8: a reader that waits for a slot leaves no word.
+    ForgetsStuck,
+    /// M9: segments that nobody needs are kept.
+    KeepsSpares,
+    /// M9: lanes that are empty are kept.
+    KeepsLanes,
 }
 
 #[cfg(feature = "planted")]

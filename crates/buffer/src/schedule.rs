@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::index::{Index, LaneId};
 use crate::lane::Lane;
+use crate::planted::{self, Plant};
 use crate::queue::{Front, Reader};
 use crate::sync::{Arc, Ordering};
 use crate::takers::Takers;
@@ -12,6 +13,9 @@ use crate::{Policy, Reason, Weight, time};
 
 /// How long an empty lane, and memory that nobody needed, is kept before it is let go.
 pub(crate) const KEPT: Duration = Duration::from_secs(1);
+
+/// As many places of each table are kept, whatever is in use.
+pub(crate) const ROOMY: usize = 64;
 
 /// Which lane is taken next, and who waits for it. Behind the one mutex of [`Lanes`](crate::Lanes), which a push takes only
 /// to wake a taker that sleeps; everything here is done once for a batch, not for an item.
@@ -33,7 +37,7 @@ pub(crate) struct Schedule<K, T> {
     stuck: usize,
     /// What this round of relief takes, the largest last.
     relief: Vec<LaneId>,
-    /// Empty lanes, since when.
+    /// Lanes that were empty at some time, since when; each once.
     idle: VecDeque<(Instant, LaneId)>,
     /// Whether spare memory may be left to let go.
     pub(crate) has_spares: bool,
@@ -59,6 +63,9 @@ struct Entry<K, T> {
     credit: i64,
     share: i64,
     is_idle: bool,
+    idle_since: Instant,
+    /// Whether it is in the list of empty lanes.
+    is_listed: bool,
     is_stuck: bool,
 }
 
@@ -127,6 +134,8 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
                 credit: 0,
                 share: i64::from(share(&lane.key).max(1)),
                 is_idle: false,
+                idle_since: self.now,
+                is_listed: false,
                 is_stuck: false,
             };
             self.entries.insert(id, entry);
@@ -150,8 +159,10 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
             if front == Front::Empty {
                 entry.credit = entry.credit.min(0);
                 if !entry.is_idle {
-                    entry.is_idle = true;
-                    self.idle.push_back((self.now, id));
+                    (entry.is_idle, entry.idle_since) = (true, self.now);
+                    if !std::mem::replace(&mut entry.is_listed, true) {
+                        self.idle.push_back((self.now, id));
+                    }
                 }
             }
             return;
@@ -255,7 +266,8 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
         for (&id, entry) in &self.entries {
             let bytes = entry.lane.waiting().bytes;
             waiting = waiting.saturating_add(bytes);
-            if self.index.is_takeable(id) {
+            let is_open = self.policy.full(entry.lane.waiting()).is_none();
+            if self.index.is_takeable(id) && !(planted::is(Plant::SkipsOpenLanes) && is_open) {
                 sizes.push((bytes, id));
             }
         }
@@ -378,7 +390,14 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
                 return None;
             }
             self.idle.pop_front();
-            if self.entries.get(&id).is_some_and(|entry| entry.is_idle && entry.reader.is_some()) {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if !entry.is_idle {
+                entry.is_listed = false;
+            } else if entry.reader.is_none() {
+                self.idle.push_back((self.now, id));
+            } else if self.now.saturating_duration_since(entry.idle_since) < KEPT {
+                self.idle.push_back((entry.idle_since, id));
+            } else {
                 return Some(id);
             }
         }
@@ -396,6 +415,16 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
         } else {
             self.idle.push_back((self.now, id));
         }
+    }
+
+    /// Lets go of room that a burst took.
+    pub(crate) fn shrink(&mut self) {
+        let wanted = ROOMY + 2 * self.entries.len();
+        self.entries.shrink_to(wanted);
+        self.idle.shrink_to(wanted);
+        self.posted.shrink_to(wanted);
+        self.relief.shrink_to(wanted);
+        self.index.shrink_to(wanted);
     }
 
     /// Lanes that have items or a batch out.

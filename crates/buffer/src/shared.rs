@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use dashmap::DashMap;
 
+use crate::budget::Panicked;
 use crate::inbox::Inbox;
 use crate::index::LaneId;
 use crate::lane::{Lane, Pushed};
+use crate::planted::{self, Plant};
 use crate::queue::{Chain, Entry, Reader, Spares};
-use crate::schedule::{CheckedOut, Ended, KEPT, Schedule};
+use crate::schedule::{CheckedOut, Ended, KEPT, ROOMY, Schedule};
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::{Budget, JoinLimit, Policy, Taken, Weight, time};
 
@@ -144,6 +146,14 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
 
     /// Changes the schedule and wakes, outside of the lock, whoever the change concerns.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Schedule<K, T>) -> R) -> R {
+        let mut panicked = Panicked::default();
+        let result = self.change_first(&mut panicked, change);
+        panicked.go_on();
+        result
+    }
+
+    /// As [`change`](Self::change), for a caller that has something in hand when a waker panics.
+    fn change_first<R>(&self, panicked: &mut Panicked, change: impl FnOnce(&mut Schedule<K, T>) -> R) -> R {
         let mut woken = Vec::new();
         let result = {
             let mut schedule = self.lock();
@@ -159,7 +169,7 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
                 self.drain(&mut schedule);
             }
         };
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_iter().for_each(|waker| panicked.catch(|| waker.wake()));
         result
     }
 
@@ -173,11 +183,17 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
         self.inbox.drain(&mut posted);
         for lane in posted.drain(..) {
             schedule.look_at(&lane, &self.shares);
+            if planted::is(Plant::UnmarksLate) {
+                lane.is_posted.store(false, Ordering::Release);
+            }
         }
         schedule.posted = posted;
     }
 
     fn is_pressed(&self, schedule: &Schedule<K, T>) -> bool {
+        if planted::is(Plant::RelievesNobody) {
+            return false;
+        }
         schedule.pressure > 0 || self.budget.as_ref().is_some_and(Budget::is_pressed)
     }
 
@@ -188,8 +204,11 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
 
     /// The next due lane's batch.
     pub(crate) fn take(self: &Handle<Self>, now: Instant) -> Option<Taken<K, T>> {
-        let given = self.change(|schedule| self.take_from(schedule, now))?;
-        Some(self.cut(given, &self.policy))
+        let mut panicked = Panicked::default();
+        let given = self.change_first(&mut panicked, |schedule| self.take_from(schedule, now));
+        let taken = given.map(|given| self.cut(given, &self.policy, &mut panicked));
+        panicked.go_on();
+        taken
     }
 
     pub(crate) fn poll_take(
@@ -199,7 +218,8 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
         waker: Waker,
     ) -> Poll<Option<Taken<K, T>>> {
         // What is dropped here, after the lock: a waker that was replaced.
-        let (answer, _replaced) = self.change(|schedule| {
+        let mut panicked = Panicked::default();
+        let (answer, _replaced) = self.change_first(&mut panicked, |schedule| {
             let given = self.take_from(schedule, now);
             if given.is_some() || schedule.poll_end().is_ready() {
                 let left = place.take().and_then(|ticket| schedule.takers.leave(ticket));
@@ -209,7 +229,9 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
             *place = Some(ticket);
             (Poll::Pending, replaced)
         });
-        answer.map(|given| given.map(|given| self.cut(given, &self.policy)))
+        let taken = answer.map(|given| given.map(|given| self.cut(given, &self.policy, &mut panicked)));
+        panicked.go_on();
+        taken
     }
 
     fn take_from(&self, schedule: &mut Schedule<K, T>, now: Instant) -> Option<CheckedOut<K, T>> {
@@ -225,10 +247,12 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
             return;
         }
         schedule.swept = now;
-        if schedule.has_spares {
+        if schedule.has_spares && !planted::is(Plant::KeepsSpares) {
             schedule.has_spares = self.spares.trim();
         }
-        while let Some(id) = schedule.next_vacant() {
+        while !planted::is(Plant::KeepsLanes)
+            && let Some(id) = schedule.next_vacant()
+        {
             let Some(lane) = schedule.lane_of(id) else { continue };
             // Known to the map, the schedule and the reader only, so nobody can push to it while its place is held.
             let is_gone = self.lanes.remove_if(&lane.key, |_, lane| {
@@ -238,16 +262,23 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
             });
             schedule.vacate(id, is_gone.is_some());
         }
+        schedule.shrink();
+        if self.lanes.capacity() > ROOMY + 4 * self.lanes.len() {
+            self.lanes.shrink_to_fit();
+        }
     }
 
     /// Batches of further lanes for a commit that is made anyway.
     pub(crate) fn take_more(self: &Handle<Self>, now: Instant, limit: JoinLimit) -> Vec<Taken<K, T>> {
         let (mut batches, mut room) = (Vec::new(), Weight { rows: limit.rows, bytes: limit.bytes });
         while batches.len() < limit.lanes {
-            let Some(given) = self.change(|schedule| {
+            let mut panicked = Panicked::default();
+            let given = self.change_first(&mut panicked, |schedule| {
                 schedule.advance(now);
                 schedule.take_joining(room)
-            }) else {
+            });
+            let Some(given) = given else {
+                panicked.go_on();
                 break;
             };
             let limit = Policy {
@@ -255,7 +286,8 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
                 bytes_max: self.policy.bytes_max.min(room.bytes),
                 ..self.policy
             };
-            let batch = self.cut(given, &limit);
+            let batch = self.cut(given, &limit, &mut panicked);
+            panicked.go_on();
             room = room.sub(batch.weight());
             batches.push(batch);
         }
@@ -263,21 +295,44 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
     }
 
     /// Cuts a batch from a lane, without a lock while it looks through the items.
-    fn cut(self: &Handle<Self>, given: CheckedOut<K, T>, limit: &Policy) -> Taken<K, T> {
+    fn cut(
+        self: &Handle<Self>,
+        given: CheckedOut<K, T>,
+        limit: &Policy,
+        panicked: &mut Panicked,
+    ) -> Taken<K, T> {
         let CheckedOut { id, mut reader, reason } = given;
         let span = reader.span(limit);
-        let oldest = reader.oldest();
-        self.change(|schedule| schedule.cut(id, reader.lane(), span.weight));
+        let oldest = reader.keep_oldest();
+        if planted::is(Plant::ReleasesWhenTaken) {
+            reader.lane().release(span.weight.bytes);
+        }
+        self.change_first(panicked, |schedule| schedule.cut(id, reader.lane(), span.weight));
         let oldest = (oldest > 0).then(|| time::instant(self.began, oldest));
         Taken::new(Handle::clone(self), id, reader, span, reason, oldest)
     }
 
     /// Gives a lane back after its batch of `items` items. Returns whether a batch that came back was kept.
     pub(crate) fn settle(&self, id: LaneId, reader: Reader<K, T>, items: usize, ended: Ended) -> bool {
+        // Whatever panics meanwhile, an item or a waker: the lane must be free in the end.
+        let mut panicked = Panicked::default();
+        let is_kept = self.settle_first(&mut panicked, id, reader, items, ended);
+        panicked.go_on();
+        is_kept
+    }
+
+    fn settle_first(
+        &self,
+        panicked: &mut Panicked,
+        id: LaneId,
+        reader: Reader<K, T>,
+        items: usize,
+        ended: Ended,
+    ) -> bool {
         let mut held = Some(reader);
         let (mut ended, mut is_kept) = (ended, true);
         loop {
-            let discard = self.change(|schedule| {
+            let discard = self.change_first(panicked, |schedule| {
                 let discard = schedule.discard_of(id, matches!(ended, Ended::Done));
                 if discard.rows == 0 {
                     held.take().into_iter().for_each(|reader| schedule.settle(id, reader, ended));
@@ -288,8 +343,8 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
             if let Ended::Back { .. } = ended {
                 // Dropped as if it had been written: it is not wanted any more.
                 let bytes = reader.walk(items).bytes();
-                reader.consume(items, drop);
-                reader.lane().release(bytes);
+                reader.consume(items, |item| panicked.catch(|| drop(item)));
+                panicked.catch(|| reader.lane().release(bytes));
                 (ended, is_kept) = (Ended::Done, false);
                 continue;
             }
@@ -298,20 +353,22 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
                 && let Some(entry) = reader.take_first()
             {
                 dropped = dropped.add(entry.weight);
-                drop(entry.item);
+                panicked.catch(|| drop(entry.item));
             }
             let lane = reader.lane();
-            self.change(|schedule| schedule.discarded(id, lane, dropped, discard));
-            lane.release(dropped.bytes);
+            self.change_first(panicked, |schedule| schedule.discarded(id, lane, dropped, discard));
+            panicked.catch(|| lane.release(dropped.bytes));
         }
     }
 
     /// Drops what the lane holds: now, or when its batch that is out is settled.
     pub(crate) fn discard(&self, key: &K) {
         let Some(lane) = self.known(key) else { return };
-        if let Some((id, reader)) = self.change(|schedule| schedule.discard(&lane)) {
-            self.settle(id, reader, 0, Ended::Done);
+        let mut panicked = Panicked::default();
+        if let Some((id, reader)) = self.change_first(&mut panicked, |schedule| schedule.discard(&lane)) {
+            self.settle_first(&mut panicked, id, reader, 0, Ended::Done);
         }
+        panicked.go_on();
     }
 
     pub(crate) fn flush(&self, key: &K) {
@@ -345,10 +402,11 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
     }
 }
 
-/// An item counts as a row at least: where something waits, something is counted.
+/// An item counts as a row at least: where something waits, something is counted. And as 2^40 rows at most, so that no
+/// sum overflows.
 #[inline]
 pub(crate) fn counted(weight: Weight) -> Weight {
-    Weight { rows: weight.rows.max(1), ..weight }
+    Weight { rows: weight.rows.clamp(1, 1 << 40), ..weight }
 }
 
 /// For an item that came at `now`.

@@ -7,27 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use loom::model::Builder;
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
 use super::{Budget, Relief};
+use crate::models::model;
 use crate::{Acquire, BudgetError, Permit};
-
-/// Every order with at most so many threads stopped midway.
-fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
-    let runs = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&runs);
-    #[cfg(feature = "planted")]
-    faults::plant_what_is_asked();
-    let mut builder = Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        run();
-    });
-    println!("{} orders", runs.load(Ordering::Relaxed));
-}
 
 /// Wakes a thread of loom's.
 #[derive(Default)]
@@ -246,48 +231,4 @@ fn loom_pressure_ends_the_delays() {
         sleeps.join().unwrap();
         at_rest(&budget);
     });
-}
-
-/// The same models with a fault planted, which they must find. A model that ends in the middle cannot clean up, so it
-/// ends its process: each runs in one of its own.
-#[cfg(feature = "planted")]
-mod faults {
-    use std::env;
-    use std::process::Command;
-
-    use crate::planted::{Plant, plant};
-
-    const ASKED: &str = "PLANTED";
-    const FAULTS: [(Plant, &str); 3] = [
-        (Plant::FlagsLate, "loom_one_that_goes_away_leaves_nothing_and_wakes_the_next"),
-        (Plant::ForgetsCancelled, "loom_one_that_goes_away_leaves_nothing_and_wakes_the_next"),
-        (Plant::CalmsBlindly, "loom_no_beginning_of_pressure_is_missed"),
-    ];
-
-    /// All of a model's threads are one thread of the system, so the switch reaches them.
-    pub(super) fn plant_what_is_asked() {
-        let Ok(asked) = env::var(ASKED) else { return };
-        let (fault, _) = FAULTS.iter().find(|(fault, _)| format!("{fault:?}") == asked).unwrap();
-        plant(Some(*fault));
-    }
-
-    #[test]
-    fn loom_planted_faults_are_found() {
-        for (fault, test) in FAULTS {
-            let test = format!("budget::loom_tests::{test}");
-            let run = |asked: Option<String>| {
-                let mut command = Command::new(env::current_exe().unwrap());
-                command.args(["--exact", &test, "--nocapture"]).env_remove(ASKED);
-                let output = command.envs(asked.map(|asked| (ASKED, asked))).output().unwrap();
-                let said = [output.stdout, output.stderr].concat();
-                (output.status.success(), String::from_utf8_lossy(&said).into_owned())
-            };
-            let (passed, said) = run(None);
-            assert!(passed && said.contains("1 passed"), "{said}");
-            let (passed, said) = run(Some(format!("{fault:?}")));
-            assert!(!passed, "{fault:?} was not found by {test}: {said}");
-            let told = said.lines().find(|line| line.contains("deadlock") || line.contains("assertion"));
-            println!("{fault:?}: {}", told.expect("what was found"));
-        }
-    }
 }

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use queue::Ticket;
 pub(crate) use relief::Relief;
+pub(crate) use round::Panicked;
 use shared::Shared;
 
 use crate::{Acquire, BudgetError, Permit, park};

@@ -31,19 +31,24 @@ impl Round {
     /// Calls them all, whichever panics; the first panic is returned.
     pub(super) fn wake(self, panicked: &mut Panicked) {
         for waker in self.wakers.into_iter().flatten() {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                panicked.0.get_or_insert(panic);
-            }
+            panicked.catch(|| waker.wake());
         }
     }
 }
 
-/// A panic out of somebody else's waker: it goes on when everybody is woken.
+/// A panic out of somebody else's waker or item: it goes on when what had to be done is done.
 #[derive(Default)]
-pub(super) struct Panicked(Option<Box<dyn std::any::Any + Send>>);
+pub(crate) struct Panicked(Option<Box<dyn std::any::Any + Send>>);
 
 impl Panicked {
-    pub(super) fn go_on(self) {
+    /// Runs code of others; the first panic is kept.
+    pub(crate) fn catch(&mut self, run: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            self.0.get_or_insert(panic);
+        }
+    }
+
+    pub(crate) fn go_on(self) {
         if let Some(panic) = self.0
             && !thread::panicking()
         {

@@ -1,6 +1,8 @@
 //! The items of a lane: producers push without locks, one reader takes. All the unsafe code of pushing and reading is here.
 
 mod chain;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod reader;
 mod segment;
 mod spares;
@@ -57,7 +59,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Appends one entry. Where it has no time, `clock` gives it to each that comes into a slot of [`TIMED_EVERY`].
+    /// Appends one entry. Where it has no time, `clock` gives it to those that seem to come into a slot of [`TIMED_EVERY`].
     ///
     /// # Errors
     /// Hands it back when the queue is closed.
@@ -71,6 +73,10 @@ impl<T> Queue<T> {
                 break Err(entry);
             }
             if seen.has_room() {
+                // Before a slot is given: the clock is the caller's code, and with a slot in hand nothing may go wrong.
+                if entry.at == 0 && seen.count().is_multiple_of(TIMED_EVERY) {
+                    entry.at = clock();
+                }
                 let given = Tail(self.tail.fetch_add(1, Ordering::AcqRel));
                 if given.is_closed() {
                     break Err(entry);
@@ -78,14 +84,7 @@ impl<T> Queue<T> {
                 if given.has_room() {
                     // SAFETY: the count was this one for nobody else, so the slot is ours and the segment lives: the reader
                     // does not leave it before it has read this slot.
-                    let mut owed =
-                        Owed { slot: unsafe { (&*given.segment(), given.count()) }, entry: Some(entry) };
-                    if given.count() % TIMED_EVERY == 0
-                        && let Some(entry) = &mut owed.entry
-                        && entry.at == 0
-                    {
-                        entry.at = clock();
-                    }
+                    unsafe { (*given.segment::<T>()).fill(given.count(), entry) };
                     break Ok(());
                 }
                 continue;
@@ -154,7 +153,8 @@ impl<T> Queue<T> {
         before.next.store(next, Ordering::Release);
     }
 
-    /// Refuses later pushes. Those that were given a slot before are part of the queue.
+    /// Refuses later pushes. Those that were given a slot before are part of the queue. Not to run beside [`end`](Self::end):
+    /// the schedule's lock is held for both.
     pub(crate) fn close(&self) {
         let before = Tail(self.tail.fetch_or(Tail::CLOSED, Ordering::AcqRel));
         if !before.is_closed() {
@@ -177,29 +177,13 @@ impl<T> Queue<T> {
     }
 }
 
-/// A slot that was given to us: filled where this ends, also where the caller's clock panics, so that no hole is left.
-struct Owed<'s, T> {
-    slot: (&'s Segment<T>, u32),
-    entry: Option<Entry<T>>,
-}
-
-impl<T> Drop for Owed<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        let (segment, index) = self.slot;
-        if let Some(entry) = self.entry.take() {
-            // SAFETY: the slot is empty, and ours alone.
-            unsafe { segment.fill(index, entry) };
-        }
-    }
-}
-
 impl<T> Drop for Queue<T> {
     fn drop(&mut self) {
         // Nobody pushes or reads any more. Items first: their drop may panic, and then the rest leaks rather than
         // being dropped twice.
-        let (mut segment, mut index) =
-            self.head.0.with_mut(|head| unsafe { ((*head).segment, (*head).index) });
+        // SAFETY: we are alone.
+        let head = self.head.0.with_mut(|head| unsafe { ((*head).segment, (*head).index) });
+        let (mut segment, mut index) = head;
         while !segment.is_null() {
             // SAFETY: from the head on every segment is owned by this queue, once.
             let owned = unsafe { Box::from_raw(segment) };

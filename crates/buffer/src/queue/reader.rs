@@ -3,6 +3,7 @@ use std::marker::PhantomData;
 use super::Head;
 use super::segment::{Entry, Segment};
 use crate::lane::Lane;
+use crate::planted::{self, Plant};
 use crate::sync::{Arc, Ordering};
 use crate::{Policy, Weight};
 
@@ -10,6 +11,9 @@ use crate::{Policy, Weight};
 /// no lock is held while a batch is looked through, written, or dropped.
 pub(crate) struct Reader<K, T> {
     lane: Arc<Lane<K, T>>,
+    /// When the item in front came, once a batch was cut there: it may come back, and what the lane was told meanwhile
+    /// concerns items behind it.
+    cut_at: u64,
     items: PhantomData<T>,
 }
 
@@ -33,7 +37,7 @@ pub(crate) struct Span {
 impl<K, T> Reader<K, T> {
     /// To be called once for a lane, when it is made.
     pub(crate) fn only_one_of(lane: &Arc<Lane<K, T>>) -> Self {
-        Self { lane: Arc::clone(lane), items: PhantomData }
+        Self { lane: Arc::clone(lane), cut_at: 0, items: PhantomData }
     }
 
     pub(crate) fn lane(&self) -> &Arc<Lane<K, T>> {
@@ -53,6 +57,10 @@ impl<K, T> Reader<K, T> {
             let next = segment.next.load(Ordering::Acquire);
             if next.is_null() {
                 let end = self.lane.queue().end();
+                if planted::is(Plant::LeavesEarly) && end.segment != at && index >= segment.slots() {
+                    self.leave(at, end.segment);
+                    continue;
+                }
                 return if end.segment == at && index >= end.index { Front::Empty } else { Front::Stuck };
             }
             if index < segment.end.load(Ordering::Relaxed) {
@@ -74,6 +82,9 @@ impl<K, T> Reader<K, T> {
 
     /// When the first item came, as a [word](crate::time); 0 if nobody knows. Never later than it did.
     pub(crate) fn oldest(&mut self) -> u64 {
+        if self.cut_at != 0 {
+            return self.cut_at;
+        }
         match self.first() {
             None => 0,
             Some(first) if first.at != 0 => first.at,
@@ -85,6 +96,12 @@ impl<K, T> Reader<K, T> {
                 timed.max(self.lane.began())
             }
         }
+    }
+
+    /// As [`oldest`](Self::oldest), and from here on the same until the item is gone.
+    pub(crate) fn keep_oldest(&mut self) -> u64 {
+        self.cut_at = self.oldest();
+        self.cut_at
     }
 
     /// The longest front that is within `limit`, at least one item.
@@ -118,14 +135,21 @@ impl<K, T> Reader<K, T> {
     /// Moves the first item out, if there is one.
     #[inline]
     pub(crate) fn take_first(&mut self) -> Option<Entry<T>> {
-        if self.front() != Front::Item {
-            return None;
+        loop {
+            let (at, index) = self.head();
+            // SAFETY: the reader's own segment lives until the reader leaves it.
+            let segment = unsafe { &*at };
+            if index < segment.slots() && segment.is_full(index) {
+                // SAFETY: it is full, and the reader goes on before anyone looks again.
+                let entry = unsafe { segment.empty(index) };
+                self.advance();
+                return Some(entry);
+            }
+            // Mostly the end of a segment: looking at the front leaves it.
+            if self.front() != Front::Item {
+                return None;
+            }
         }
-        let (at, index) = self.head();
-        // SAFETY: it is full, and the reader goes on before anyone looks again.
-        let entry = unsafe { (*at).empty(index) };
-        self.advance();
-        Some(entry)
     }
 
     #[inline]
@@ -136,6 +160,7 @@ impl<K, T> Reader<K, T> {
 
     #[inline]
     fn advance(&mut self) {
+        self.cut_at = 0;
         // SAFETY: only this reader touches the head.
         self.lane.queue().head.0.with_mut(|head| unsafe { (*head).index += 1 });
     }

@@ -2,14 +2,15 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 use crate::Weight;
+use crate::planted::{self, Plant};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering, UnsafeCell};
 
-/// Slots of the smallest segment, as a power of two.
-pub(crate) const CLASS_MIN: u32 = 4;
+/// Slots of the smallest segment, as a power of two. In models segments are small, so that few pushes reach their ends.
+pub(crate) const CLASS_MIN: u32 = if cfg!(loom) { 1 } else { 4 };
 /// Slots of the largest segment that single pushes fill.
-pub(crate) const CLASS_GROWN: u32 = 9;
+pub(crate) const CLASS_GROWN: u32 = if cfg!(loom) { 1 } else { 9 };
 /// Slots of the largest segment.
-pub(crate) const CLASS_MAX: u32 = 15;
+pub(crate) const CLASS_MAX: u32 = if cfg!(loom) { 1 } else { 15 };
 
 /// Where nobody times the items, each so many-th slot of a segment is timed.
 pub(crate) const TIMED_EVERY: u32 = 16;
@@ -78,6 +79,9 @@ impl<T> Segment<T> {
     #[inline]
     pub(crate) unsafe fn fill(&self, index: u32, entry: Entry<T>) {
         let slot = &self.slots[index as usize];
+        if planted::is(Plant::PublishesFirst) {
+            slot.is_full.store(true, Ordering::Release);
+        }
         // SAFETY: nobody else writes the slot, and nobody reads it before it is full.
         slot.entry.with_mut(|place| unsafe { (*place).write(entry) });
         slot.is_full.store(true, Ordering::Release);
@@ -99,9 +103,9 @@ impl<T> Segment<T> {
     /// The entry in slot `index`.
     ///
     /// # Safety
-    /// The slot is full and stays so for `'a`, and only the reader of this segment asks.
+    /// The slot is full and stays so while it is looked at, and only the reader of this segment asks.
     #[inline]
-    pub(crate) unsafe fn entry<'a>(&'a self, index: u32) -> &'a Entry<T> {
+    pub(crate) unsafe fn entry(&self, index: u32) -> &Entry<T> {
         // SAFETY: the slot is full, so it was written, and nobody writes to a full slot.
         self.slots[index as usize].entry.with(|place| unsafe { (*place).assume_init_ref() })
     }
@@ -111,9 +115,17 @@ impl<T> Segment<T> {
     /// # Safety
     /// The slots up to `index` were filled in this life of the segment, and only its reader asks.
     pub(crate) unsafe fn timed_before(&self, index: u32) -> u64 {
-        let slot = &self.slots[(index - index % TIMED_EVERY) as usize];
-        // SAFETY: it was filled, and an emptied slot still holds its time. Nobody fills it again in this life.
-        slot.entry.with(|place| unsafe { std::ptr::addr_of!((*(*place).as_ptr()).at).read() })
+        let mut index = index - index % TIMED_EVERY;
+        loop {
+            let slot = &self.slots[index as usize];
+            // SAFETY: it was filled, and an emptied slot still holds its time. Nobody fills it again in this life.
+            let at = slot.entry.with(|place| unsafe { std::ptr::addr_of!((*(*place).as_ptr()).at).read() });
+            // Two who came at once may have mistaken their slots; the first of a segment is always timed.
+            if at != 0 || index == 0 {
+                return at;
+            }
+            index -= TIMED_EVERY;
+        }
     }
 
     /// Makes an emptied segment as good as new.

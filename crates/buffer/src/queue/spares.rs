@@ -3,8 +3,8 @@ use std::sync::PoisonError;
 use super::segment::{CLASS_MAX, Segment};
 use crate::sync::Mutex;
 
-/// The most spare segments of one size.
-const SPARES_MAX: usize = 256;
+/// The most slots in spare segments of one size.
+const SLOTS_MAX: usize = 1 << 17;
 
 /// Emptied segments, to be filled again: in a steady state pushing allocates nothing.
 ///
@@ -44,7 +44,7 @@ impl<T> Spares<T> {
         segment.renew();
         if let Ok(mut classes) = self.classes.try_lock() {
             let class = &mut classes[segment.class() as usize];
-            if class.segments.len() < SPARES_MAX {
+            if class.segments.len() < SLOTS_MAX >> segment.class() {
                 class.segments.push(segment);
             }
         }

@@ -111,6 +111,47 @@ pub fn run_all(mut tasks: Vec<Pin<Box<dyn Future<Output = ()>>>>) -> Result<(), 
     Err(format!("{} tasks never end", tasks.len()))
 }
 
+/// A clock that stands where it is put, with timers that never ring by themselves.
+pub struct Stopped(std::cell::Cell<Instant>);
+
+impl Stopped {
+    pub fn at(now: Instant) -> Self {
+        Self(std::cell::Cell::new(now))
+    }
+
+    pub fn put(&self, now: Instant) {
+        self.0.set(now);
+    }
+}
+
+impl Clock for Stopped {
+    type Sleep = std::future::Pending<()>;
+
+    fn now(&self) -> Instant {
+        self.0.get()
+    }
+
+    fn sleep_until(&self, _deadline: Instant) -> Self::Sleep {
+        std::future::pending()
+    }
+}
+
+pub struct Seeded(pub u64);
+
+impl Seeded {
+    /// Below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+
+    pub fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(len as u64)).unwrap()
+    }
+}
+
 pub struct TokioClock;
 
 impl Clock for TokioClock {
