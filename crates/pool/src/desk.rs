@@ -26,6 +26,8 @@ pub(crate) struct Desk<C: Connect> {
     pub(crate) queue: Queue<Given<C>>,
     pub(crate) limit: usize,
     pub(crate) size: usize,
+    /// Of these, so many take leave of the other side.
+    pub(crate) closing: usize,
     /// Places below `reached` that are free.
     free: BTreeSet<usize>,
     reached: usize,
@@ -84,6 +86,7 @@ impl<C: Connect> Desk<C> {
             queue: Queue::new(),
             limit,
             size: 0,
+            closing: 0,
             free: BTreeSet::new(),
             reached: 0,
             is_closed: false,
@@ -108,8 +111,9 @@ impl<C: Connect> Desk<C> {
         })
     }
 
-    pub(crate) fn vacate(&mut self, place: usize, after: &mut After) {
+    pub(crate) fn vacate(&mut self, place: usize, is_closing: bool, after: &mut After) {
         self.size -= 1;
+        self.closing -= usize::from(is_closing);
         self.free.insert(place);
         if self.is_closed && self.size == 0 {
             after.closers.extend(mem::take(&mut self.closers).into_values());
@@ -133,11 +137,16 @@ impl<C: Connect> Desk<C> {
         self.run.is_some() || !self.closers.is_empty()
     }
 
+    /// Whether one more is to go, beside those that go already.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.size - self.closing > self.limit
+    }
+
     /// Whether acquirers and returns have to come by.
     pub(crate) fn is_needed(&self) -> bool {
         self.is_closed
             || self.queue.waiting() > 0
-            || self.size > self.limit
+            || self.is_too_large()
             || (self.run.is_none() && !self.errands.is_empty())
     }
 

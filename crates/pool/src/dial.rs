@@ -24,7 +24,7 @@ impl<C: Connect> Shared<C> {
             let index = desk.occupy();
             self.rack.reach(index, desk.is_way_closed);
             desk.dial.under_way += 1;
-            let place = Place { home: Arc::new(Home(Arc::clone(self))), index };
+            let place = Place { home: Arc::new(Home(Arc::clone(self))), index, is_closing: false };
             let expires =
                 desk.dial.not_before.max(self.exact()).saturating_add(nanos(self.settings.connect_timeout));
             let not_before = desk.dial.not_before;
@@ -82,7 +82,7 @@ impl<C: Connect> Shared<C> {
                     desk.counts.dials_failed += 1;
                     desk.dial.not_before = now.saturating_add(self.pause(desk));
                     desk.dial.last_error = Some(Arc::clone(&error));
-                    let others = desk.size - desk.errands.count(Kind::Close) - desk.dial.under_way;
+                    let others = desk.size - desk.closing - desk.dial.under_way;
                     if (others > 0 && error.kind() == ErrorKind::Retry) || planted::is(Plant::ErrorHidden) {
                         return None;
                     }

@@ -29,6 +29,8 @@ pub(crate) struct Entry<C: Connect> {
 pub(crate) struct Place<C: Connect> {
     pub(crate) home: Arc<Home<C>>,
     pub(crate) index: usize,
+    /// It takes leave of the other side, and is counted as one that does.
+    pub(crate) is_closing: bool,
 }
 
 /// The pool, by a count on a line of memory of its own.
@@ -70,6 +72,6 @@ fn idle_nanos(since: u64, now: u64) -> u128 {
 
 impl<C: Connect> Drop for Place<C> {
     fn drop(&mut self) {
-        self.home.vacate(self.index);
+        self.home.vacate(self.index, self.is_closing);
     }
 }

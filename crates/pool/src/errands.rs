@@ -1,10 +1,12 @@
 use std::{
+    any::Any,
     collections::{BTreeMap, VecDeque},
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::{Arc, Weak},
     task::{Context, Poll, Wake, Waker},
+    thread,
 };
 
 use standpipe_core::Connect;
@@ -150,6 +152,36 @@ impl<C: Connect> Wake for Bell<C> {
         // Dropping it closes what it holds, which may be code of the user's.
         drop(catch_unwind(AssertUnwindSafe(|| drop(abandoned))));
     }
+}
+
+/// The first panic of several steps that are each taken, whatever the others do: it is passed on after the last, as a second one
+/// while the first unwinds would be an abort.
+#[derive(Default)]
+pub(crate) struct Steps(Option<Box<dyn Any + Send>>);
+
+impl Steps {
+    pub(crate) fn take(&mut self, step: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
+            self.0.get_or_insert(panic);
+        }
+    }
+
+    pub(crate) fn pass_on(self) {
+        if let Some(panic) = self.0
+            && !thread::panicking()
+        {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// Drops them one by one.
+pub(crate) fn drop_each(jobs: Vec<Job>) {
+    let mut steps = Steps::default();
+    for job in jobs {
+        steps.take(|| drop(job));
+    }
+    steps.pass_on();
 }
 
 /// What came of a future, or the message of its panic.

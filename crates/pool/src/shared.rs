@@ -13,7 +13,7 @@ use crate::{
     Settings,
     desk::{After, Desk, Driver, Given},
     entry::Entry,
-    errands::Kind,
+    errands::{Kind, Steps},
     meter,
     planted::{self, Plant},
     queue::{Seat, Settled},
@@ -136,7 +136,7 @@ impl<C: Connect> Shared<C> {
 
     fn hand_over(self: &Arc<Self>, mut entry: Box<Entry<C>>) {
         let refused = self.with(|desk, after| {
-            if desk.is_closed || desk.size > desk.limit {
+            if desk.is_closed || desk.is_too_large() {
                 return Some(entry);
             }
             if let Some(seat) = entry.spare.take() {
@@ -164,23 +164,19 @@ impl<C: Connect> Shared<C> {
 
     /// What is idle goes to those who wait; what is too many, or left when the pool is closed, goes.
     pub(crate) fn match_up(self: &Arc<Self>) {
-        let gone = self.with(|desk, after| {
-            let mut gone = Vec::new();
+        let mut steps = Steps::default();
+        while let Some(entry) = self.with(|desk, after| {
             while desk.queue.waiting() > 0 && !desk.is_closed {
                 let Some(entry) = self.rack.take_at_desk() else { break };
                 if let Settled::Given(waker) = desk.queue.settle(Ok(entry)) {
                     after.more.extend(waker);
                 }
             }
-            while desk.is_closed || desk.size > desk.limit + gone.len() {
-                let Some(entry) = self.rack.take_at_desk() else { break };
-                gone.push(entry);
-            }
-            gone
-        });
-        for entry in gone {
-            self.retire(entry);
+            if desk.is_closed || desk.is_too_large() { self.rack.take_at_desk() } else { None }
+        }) {
+            steps.take(|| self.retire(entry));
         }
+        steps.pass_on();
     }
 
     /// Takes an idle one after all, or joins the queue.
@@ -241,6 +237,9 @@ impl<C: Connect> Shared<C> {
             if !desk.takes_leave() {
                 return Some(entry);
             }
+            let mut entry = entry;
+            entry.place.is_closing = true;
+            desk.closing += 1;
             let expires = self.expires(self.settings.close_timeout);
             let job = Box::pin(async move {
                 let Entry { connection, place, .. } = *entry;
@@ -255,9 +254,9 @@ impl<C: Connect> Shared<C> {
     }
 
     /// A place is free again.
-    pub(crate) fn vacate(self: &Arc<Self>, index: usize) {
+    pub(crate) fn vacate(self: &Arc<Self>, index: usize, is_closing: bool) {
         self.with(|desk, after| {
-            desk.vacate(index, after);
+            desk.vacate(index, is_closing, after);
             self.connect_if_wanted(desk);
         });
     }
