@@ -40,7 +40,8 @@ pub(crate) struct Desk<C: Connect> {
     pub(crate) run: Option<Arc<Waker>>,
     closers: BTreeMap<u64, Arc<Waker>>,
     closers_next: u64,
-    pub(crate) alarm: Option<Alarm>,
+    /// The alarm of those who wait, and when the one came for whom it was set.
+    pub(crate) alarm: Option<(u64, Alarm)>,
     /// So many more than `idle_min` are to be idle, while some are replaced before they go.
     pub(crate) replacing: usize,
     pub(crate) random: Random,
@@ -135,6 +136,11 @@ impl<C: Connect> Desk<C> {
     /// Whether taking leave of the other side will be polled to its end.
     pub(crate) fn takes_leave(&self) -> bool {
         self.run.is_some() || !self.closers.is_empty()
+    }
+
+    /// Whether no alarm is set in time for one who came then.
+    pub(crate) fn needs_alarm(&self, since: u64) -> bool {
+        self.alarm.as_ref().is_none_or(|(earlier, _)| *earlier > since)
     }
 
     /// Whether one more is to go, beside those that go already.

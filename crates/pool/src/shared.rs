@@ -98,13 +98,11 @@ impl<C: Connect> Shared<C> {
         }
     }
 
-    /// A time that is not past yet, without a look at the clock where somebody keeps the time: late by a tick at most.
-    pub(crate) fn not_before(&self) -> u64 {
-        match self.clock.load(Ordering::Relaxed) {
-            0 => self.exact(),
-            _ if cfg!(feature = "metrics") => self.exact(),
-            tick => tick + nanos(self.tick_length()),
-        }
+    /// When an acquirer asks, if that matters. Not by the tick of who runs the pool: where his runtime was held up, that is long
+    /// past, and so would be the acquirer's time.
+    pub(crate) fn asked(&self) -> u64 {
+        let is_timed = self.settings.acquire_timeout != Duration::MAX || cfg!(feature = "metrics");
+        if is_timed { self.exact() } else { 0 }
     }
 
     pub(crate) fn exact(&self) -> u64 {
@@ -207,7 +205,7 @@ impl<C: Connect> Shared<C> {
             desk.counts.waits += 1;
             let seat = desk.queue.join(waker, since, at_front);
             self.connect_if_wanted(desk);
-            let needs_alarm = desk.alarm.is_none() && self.settings.acquire_timeout != Duration::MAX;
+            let needs_alarm = desk.needs_alarm(since) && self.settings.acquire_timeout != Duration::MAX;
             Joined::Queued { seat, needs_alarm, is_ready: desk.is_to_be_driven() }
         })
     }
@@ -268,13 +266,18 @@ impl<C: Connect> Shared<C> {
     /// Sees to it that who waits for too long is told so. One alarm serves all: they wait equally long, so the oldest is
     /// the first whose time is up.
     pub(crate) fn set_alarm(self: &Arc<Self>) {
-        let first = self.with(|desk, _| if desk.alarm.is_some() { None } else { desk.queue.first_since() });
+        let first = self.with(|desk, _| {
+            let first = desk.queue.first_since();
+            first.filter(|since| desk.needs_alarm(*since))
+        });
         let Some(since) = first else { return };
         let at = self.instant(since.saturating_add(nanos(self.settings.acquire_timeout)));
         let Some(at) = at else { return };
         let waker = Waker::from(Arc::new(Overdue(Arc::downgrade(self))));
         let alarm = self.settings.timer.wake_at(at, waker);
-        let replaced = self.with(|desk, _| desk.alarm.replace(alarm));
+        let replaced = self.with(|desk, _| {
+            if desk.needs_alarm(since) { desk.alarm.replace((since, alarm)) } else { Some((since, alarm)) }
+        });
         drop(replaced);
     }
 
