@@ -122,10 +122,15 @@ impl<C: Connect> Desk<C> {
         }
     }
 
-    /// Who polls the jobs: whoever runs the pool, one who closes it, the oldest waiter.
-    pub(crate) fn driver(&mut self) -> Option<Driver<C>> {
-        let named = self.run.as_ref().or_else(|| self.closers.values().next());
-        named.cloned().map(Driver::Waker).or_else(|| self.queue.first().cloned().map(Driver::Waiter))
+    /// Who polls the jobs: whoever runs the pool and all who close it, since one of them may not be polled himself; else the
+    /// oldest waiter.
+    pub(crate) fn drivers(&mut self) -> Vec<Driver<C>> {
+        let named: Vec<_> = self.run.iter().chain(self.closers.values()).cloned().map(Driver::Waker).collect();
+        if named.is_empty() { self.queue.first().cloned().map(Driver::Waiter).into_iter().collect() } else { named }
+    }
+
+    pub(crate) fn has_driver(&self) -> bool {
+        self.takes_leave() || self.queue.waiting() > 0
     }
 
     /// Whether who comes by has to poll jobs.

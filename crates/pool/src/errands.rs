@@ -136,7 +136,7 @@ impl<C: Connect> Wake for Bell<C> {
         let Some(shared) = self.shared.upgrade() else { return };
         let now = shared.exact();
         let abandoned = shared.with(|desk, _| {
-            let has_driver = desk.driver().is_some();
+            let has_driver = desk.has_driver();
             let errand = desk.errands.all.get_mut(&self.number)?;
             if !has_driver && errand.job.is_some() && now >= errand.expires {
                 return desk.errands.all.remove(&self.number);

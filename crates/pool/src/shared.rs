@@ -82,7 +82,7 @@ impl<C: Connect> Shared<C> {
                 desk.is_way_closed = needed;
                 self.rack.set_desk(needed);
             }
-            (changed, if desk.errands.is_ready() { desk.driver() } else { None })
+            (changed, if desk.errands.is_ready() { desk.drivers() } else { Vec::new() })
         };
         after.act();
         called.into_iter().for_each(Driver::call);
