@@ -31,7 +31,7 @@ pub struct Settings {
     pub reset_timeout: Duration,
     /// How long taking leave of the other side may take; then the connection is dropped.
     pub close_timeout: Duration,
-    /// A connection that was idle for this long is closed.
+    /// A connection that was idle for this long is closed; one of `idle_min` is kept, and checked before it is lent.
     pub idle_max: Duration,
     /// A connection that is this old is closed; one that is lent is closed when it comes back.
     pub life_max: Duration,

@@ -105,6 +105,11 @@ impl<C: Connect> Shared<C> {
         if is_timed { self.exact() } else { 0 }
     }
 
+    /// Whether somebody runs the pool, and so keeps some idle.
+    pub(crate) fn is_run(&self) -> bool {
+        self.clock.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn exact(&self) -> u64 {
         1 + nanos(self.settings.timer.now().saturating_duration_since(self.epoch))
     }

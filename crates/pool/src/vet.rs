@@ -27,11 +27,16 @@ pub(crate) async fn vet<C: Connect>(
     let mut is_due = false;
     if shared.is_dated {
         let now = shared.now();
-        if entry.is_expired(settings, now) {
-            shared.retire(entry);
-            return Ok(None);
-        }
         is_due = entry.is_check_due(settings, now);
+        if entry.is_expired(settings, now) {
+            // What is kept idle beyond `idle_max` is kept to be lent.
+            let is_kept = !entry.is_past_life(now) && shared.is_run() && shared.rack.count() < settings.idle_min;
+            if !is_kept {
+                shared.retire(entry);
+                return Ok(None);
+            }
+            is_due = true;
+        }
     }
     let mut vetted = Vetted { entry: Some(entry), is_polled: false, has_waited: false };
     if is_due {
