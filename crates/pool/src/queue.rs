@@ -56,8 +56,8 @@ impl<T> Queue<T> {
 
     /// Joins at the end; who had his turn and was given what turned out to be bad, in front of all who asked when he did or
     /// later. So the order is also that of times.
-    pub(crate) fn join(&mut self, waker: Waker, since: u64, at_front: bool) -> Arc<Seat<T>> {
-        let state = State::Waiting { waker: Some(waker), since };
+    pub(crate) fn join(&mut self, waker: Option<Waker>, since: u64, at_front: bool) -> Arc<Seat<T>> {
+        let state = State::Waiting { waker, since };
         let seat = match self.spares.pop() {
             Some(seat) => {
                 *lock(&seat.state) = state;

@@ -19,7 +19,8 @@ pub struct Settings {
     /// So many are kept idle by [`run`](crate::Pool::run), which connects ahead of demand. Retiring for age goes on below
     /// `connections_max`; at that limit one at a time is first closed and then replaced.
     pub idle_min: usize,
-    /// The most acquirers that may wait; one more is refused with [`Retry`](standpipe_core::ErrorKind::Retry).
+    /// The most acquirers that may wait; one more is refused with [`Retry`](standpipe_core::ErrorKind::Retry). Where there is
+    /// room for one more connection, one may wait for it even if this is 0.
     pub waiters_max: usize,
     /// How long one waits in the queue, for a connection that comes back or for a new one.
     pub acquire_timeout: Duration,

@@ -184,6 +184,8 @@ impl<C: Connect> Shared<C> {
 
     /// Takes an idle one after all, or joins the queue.
     pub(crate) fn join(self: &Arc<Self>, waker: Waker, since: u64, at_front: bool) -> Joined<C> {
+        // Left where it was unless it is used: it is dropped outside of the lock.
+        let mut waker = Some(waker);
         self.with(|desk, _| {
             if desk.is_closed {
                 return Joined::Refused(closed());
@@ -201,14 +203,16 @@ impl<C: Connect> Shared<C> {
                     return Joined::Taken(entry);
                 }
             }
-            if desk.queue.waiting() >= self.settings.waiters_max && !at_front {
+            // He waits for his own connect, where there is room for one.
+            let is_first = desk.queue.waiting() == 0 && (desk.size < desk.limit || desk.dial.under_way > 0);
+            if desk.queue.waiting() >= self.settings.waiters_max && !at_front && !is_first {
                 return Joined::Refused(Error::retry(format!(
                     "{} acquirers wait for a connection already, the most that waiters_max allows",
                     self.settings.waiters_max
                 )));
             }
             desk.counts.waits += 1;
-            let seat = desk.queue.join(waker, since, at_front);
+            let seat = desk.queue.join(waker.take(), since, at_front);
             self.connect_if_wanted(desk);
             let needs_alarm = desk.needs_alarm(since) && self.settings.acquire_timeout != Duration::MAX;
             Joined::Queued { seat, needs_alarm, is_ready: desk.is_to_be_driven() }
@@ -292,7 +296,11 @@ impl<C: Connect> Shared<C> {
         let (rung, refused) = self.with(|desk, after| {
             let mut refused: Vec<Given<C>> = Vec::new();
             while desk.queue.first_since().is_some_and(|since| now.saturating_sub(since) >= most) {
-                let error = timed_out(self.settings.acquire_timeout, desk.dial.last_error.as_ref());
+                let error = timed_out(
+                    self.settings.acquire_timeout,
+                    desk.dial.last_error.as_ref(),
+                    desk.dial.under_way > 0,
+                );
                 match desk.queue.settle(Err(Box::new(error))) {
                     Settled::Given(waker) => after.more.extend(waker),
                     Settled::NobodyWaits(unsettled) => refused.push(unsettled),
