@@ -23,6 +23,9 @@ pub(crate) enum Kind {
     Close,
 }
 
+/// A job that is to be polled: its number and its bell.
+pub(crate) type TakenJob = (u64, Job, Waker);
+
 /// The jobs, polled by whoever is there: [`run`](crate::Pool::run), a close, or the oldest waiter.
 #[derive(Default)]
 pub(crate) struct Errands {
@@ -43,12 +46,13 @@ struct Errand {
 }
 
 impl Errands {
-    pub(crate) fn begin<C: Connect>(&mut self, shared: &Arc<Shared<C>>, kind: Kind, expires: u64, job: Job) {
+    pub(crate) fn begin<C: Connect>(&mut self, shared: &Arc<Shared<C>>, kind: Kind, expires: u64, job: Job) -> u64 {
         let number = self.next;
         self.next += 1;
         let bell = Waker::from(Arc::new(Bell { shared: Arc::downgrade(shared), number }));
         self.all.insert(number, Errand { kind, job: Some(job), bell, is_rung: true, expires });
         self.ready.push_back(number);
+        number
     }
 
     pub(crate) fn count(&self, kind: Kind) -> usize {
@@ -74,16 +78,26 @@ impl Errands {
         cancelled.into_iter().filter_map(|number| self.all.remove(&number)?.job).collect()
     }
 
-    fn take(&mut self) -> Option<(u64, Job, Waker)> {
+    fn take(&mut self) -> Option<TakenJob> {
         loop {
             let number = self.ready.pop_front()?;
-            if let Some(errand) = self.all.get_mut(&number)
-                && let Some(job) = errand.job.take()
-            {
-                errand.is_rung = false;
-                return Some((number, job, errand.bell.clone()));
+            if let Some(taken) = self.take_job(number) {
+                return Some(taken);
             }
         }
+    }
+
+    /// That one, out of its turn.
+    pub(crate) fn take_ready(&mut self, number: u64) -> Option<TakenJob> {
+        self.ready.retain(|ready| *ready != number);
+        self.take_job(number)
+    }
+
+    fn take_job(&mut self, number: u64) -> Option<TakenJob> {
+        let errand = self.all.get_mut(&number)?;
+        let job = errand.job.take()?;
+        errand.is_rung = false;
+        Some((number, job, errand.bell.clone()))
     }
 
     /// The job comes back when it was cancelled meanwhile.
@@ -102,21 +116,25 @@ impl<C: Connect> Shared<C> {
     pub(crate) fn drive(self: &Arc<Self>) {
         let rounds = self.with(|desk, _| desk.errands.ready.len());
         for _ in 0..rounds {
-            let Some((number, mut job, bell)) = self.with(|desk, _| desk.errands.take()) else { break };
-            // A panic of the user's is the end of this job only: what it holds is dropped.
-            let polled = catch_unwind(AssertUnwindSafe(|| {
-                job.as_mut().poll(&mut Context::from_waker(&bell)).is_pending()
-            }));
-            let ended = if matches!(polled, Ok(true)) {
-                self.with(|desk, _| desk.errands.put_back(number, job))
-            } else {
-                let errand = self.with(|desk, _| desk.errands.all.remove(&number));
-                drop(errand);
-                Some(job)
-            };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(ended))) {
-                drop(catch_unwind(AssertUnwindSafe(|| drop(panic))));
-            }
+            let Some(taken) = self.with(|desk, _| desk.errands.take()) else { break };
+            self.poll_job(taken);
+        }
+    }
+
+    pub(crate) fn poll_job(self: &Arc<Self>, (number, mut job, bell): TakenJob) {
+        // A panic of the user's is the end of this job only: what it holds is dropped.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            job.as_mut().poll(&mut Context::from_waker(&bell)).is_pending()
+        }));
+        let ended = if matches!(polled, Ok(true)) {
+            self.with(|desk, _| desk.errands.put_back(number, job))
+        } else {
+            let errand = self.with(|desk, _| desk.errands.all.remove(&number));
+            drop(errand);
+            Some(job)
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(ended))) {
+            drop(catch_unwind(AssertUnwindSafe(|| drop(panic))));
         }
     }
 }

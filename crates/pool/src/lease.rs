@@ -108,15 +108,16 @@ fn reset<C: Connect>(entry: Box<Entry<C>>) {
     });
     let refused = shared.with(|desk, _| {
         if desk.is_closed {
-            return (Some(job), false);
+            return (Some(job), None);
         }
         desk.counts.resets += 1;
-        desk.errands.begin(&shared, Kind::Reset, shared.expires(most), job);
-        (None, desk.run.is_none())
+        let number = desk.errands.begin(&shared, Kind::Reset, shared.expires(most), job);
+        (None, if desk.run.is_none() { desk.errands.take_ready(number) } else { None })
     });
     drop(refused.0);
-    if refused.1 {
-        shared.drive();
+    // Its first poll. Not those of other jobs, which may need a runtime that is not here.
+    if let Some(taken) = refused.1 {
+        shared.poll_job(taken);
     }
 }
 
