@@ -7,7 +7,12 @@ use std::{
 
 use standpipe_core::Connect;
 
-use crate::{errands::{Kind, Steps, drop_each}, queue::Settled, shared::Shared, told::closed};
+use crate::{
+    errands::{Kind, Steps, drop_each},
+    queue::Settled,
+    shared::Shared,
+    told::closed,
+};
 
 /// Closes a pool, and waits until nothing of it is left. Dropped, it stops waiting.
 pub(crate) struct Closing<'a, C: Connect> {

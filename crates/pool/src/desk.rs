@@ -125,8 +125,13 @@ impl<C: Connect> Desk<C> {
     /// Who polls the jobs: whoever runs the pool and all who close it, since one of them may not be polled himself; else the
     /// oldest waiter.
     pub(crate) fn drivers(&mut self) -> Vec<Driver<C>> {
-        let named: Vec<_> = self.run.iter().chain(self.closers.values()).cloned().map(Driver::Waker).collect();
-        if named.is_empty() { self.queue.first().cloned().map(Driver::Waiter).into_iter().collect() } else { named }
+        let named: Vec<_> =
+            self.run.iter().chain(self.closers.values()).cloned().map(Driver::Waker).collect();
+        if named.is_empty() {
+            self.queue.first().cloned().map(Driver::Waiter).into_iter().collect()
+        } else {
+            named
+        }
     }
 
     pub(crate) fn has_driver(&self) -> bool {

@@ -46,7 +46,13 @@ struct Errand {
 }
 
 impl Errands {
-    pub(crate) fn begin<C: Connect>(&mut self, shared: &Arc<Shared<C>>, kind: Kind, expires: u64, job: Job) -> u64 {
+    pub(crate) fn begin<C: Connect>(
+        &mut self,
+        shared: &Arc<Shared<C>>,
+        kind: Kind,
+        expires: u64,
+        job: Job,
+    ) -> u64 {
         let number = self.next;
         self.next += 1;
         let bell = Waker::from(Arc::new(Bell { shared: Arc::downgrade(shared), number }));

@@ -66,8 +66,7 @@ impl<T> Queue<T> {
             None => Arc::new(Seat { state: Mutex::new(state) }),
         };
         if at_front {
-            let is_earlier =
-                |seat: &Arc<Seat<T>>| !matches!(*lock(&seat.state), State::Waiting { since: other, .. } if other >= since);
+            let is_earlier = |seat: &Arc<Seat<T>>| !matches!(*lock(&seat.state), State::Waiting { since: other, .. } if other >= since);
             let place = self.order.iter().take_while(|seat| is_earlier(seat)).count();
             self.order.insert(place, Arc::clone(&seat));
         } else {

@@ -85,13 +85,8 @@ impl<C: Connect> Drop for Run<C> {
 impl<C: Connect> Shared<C> {
     pub(crate) fn tick_length(&self) -> Duration {
         let settings = &self.settings;
-        let ages = [
-            settings.acquire_timeout,
-            settings.idle_max,
-            settings.life_max,
-            settings.check_after_idle,
-            settings.lease_warn_after,
-        ];
+        let ages =
+            [settings.idle_max, settings.life_max, settings.check_after_idle, settings.lease_warn_after];
         let shortest = ages.into_iter().filter(|age| !age.is_zero()).min().unwrap_or(TICK_MAX);
         (shortest / TICKS_PER_AGE).clamp(TICK_MIN, TICK_MAX)
     }
@@ -121,7 +116,8 @@ impl<C: Connect> Shared<C> {
         let keeps = self.is_run();
         let (mut retired, mut replacing) = (0, 0);
         for (place, dates) in past {
-            let is_short = keeps && self.rack.count() <= settings.idle_min && !planted::is(Plant::MinIdleIgnored);
+            let is_short =
+                keeps && self.rack.count() <= settings.idle_min && !planted::is(Plant::MinIdleIgnored);
             if is_short && now < dates.dies {
                 continue;
             }

@@ -30,7 +30,8 @@ pub(crate) async fn vet<C: Connect>(
         is_due = entry.is_check_due(settings, now);
         if entry.is_expired(settings, now) {
             // What is kept idle beyond `idle_max` is kept to be lent.
-            let is_kept = !entry.is_past_life(now) && shared.is_run() && shared.rack.count() < settings.idle_min;
+            let is_kept =
+                !entry.is_past_life(now) && shared.is_run() && shared.rack.count() < settings.idle_min;
             if !is_kept {
                 shared.retire(entry);
                 return Ok(None);
@@ -40,8 +41,9 @@ pub(crate) async fn vet<C: Connect>(
     }
     let mut vetted = Vetted { entry: Some(entry), is_polled: false, has_waited: false };
     if is_due {
-        let checked = vetted
-            .poll(shared, asked, |connection| within(settings.timer, settings.check_timeout, connect.check(connection)));
+        let checked = vetted.poll(shared, asked, |connection| {
+            within(settings.timer, settings.check_timeout, connect.check(connection))
+        });
         if !matches!(checked.await, Some(Ok(()))) {
             vetted.close();
             return Ok(None);
