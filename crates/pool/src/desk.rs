@@ -10,7 +10,7 @@ use standpipe_core::{Connect, Error};
 use crate::{
     Alarm,
     entry::Entry,
-    errands::Errands,
+    errands::{Errands, Kind},
     queue::{Queue, Seat},
     random::Random,
 };
@@ -26,8 +26,9 @@ pub(crate) struct Desk<C: Connect> {
     pub(crate) queue: Queue<Given<C>>,
     pub(crate) limit: usize,
     pub(crate) size: usize,
-    /// Of these, so many take leave of the other side.
+    /// Of these, so many take leave of the other side, and so many are reset.
     pub(crate) closing: usize,
+    pub(crate) resetting: usize,
     /// Places below `reached` that are free.
     free: BTreeSet<usize>,
     reached: usize,
@@ -88,6 +89,7 @@ impl<C: Connect> Desk<C> {
             limit,
             size: 0,
             closing: 0,
+            resetting: 0,
             free: BTreeSet::new(),
             reached: 0,
             is_closed: false,
@@ -112,9 +114,10 @@ impl<C: Connect> Desk<C> {
         })
     }
 
-    pub(crate) fn vacate(&mut self, place: usize, is_closing: bool, after: &mut After) {
+    pub(crate) fn vacate(&mut self, place: usize, counted: Option<Kind>, after: &mut After) {
         self.size -= 1;
-        self.closing -= usize::from(is_closing);
+        self.closing -= usize::from(counted == Some(Kind::Close));
+        self.resetting -= usize::from(counted == Some(Kind::Reset));
         self.free.insert(place);
         if self.is_closed && self.size == 0 {
             after.closers.extend(mem::take(&mut self.closers).into_values());

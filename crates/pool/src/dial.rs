@@ -24,7 +24,7 @@ impl<C: Connect> Shared<C> {
             let index = desk.occupy();
             self.rack.reach(index, desk.is_way_closed);
             desk.dial.under_way += 1;
-            let place = Place { home: Arc::new(Home(Arc::clone(self))), index, is_closing: false };
+            let place = Place { home: Arc::new(Home(Arc::clone(self))), index, counted: None };
             let expires =
                 desk.dial.not_before.max(self.exact()).saturating_add(nanos(self.settings.connect_timeout));
             let not_before = desk.dial.not_before;

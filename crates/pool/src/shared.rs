@@ -245,7 +245,7 @@ impl<C: Connect> Shared<C> {
                 return Some(entry);
             }
             let mut entry = entry;
-            entry.place.is_closing = true;
+            entry.place.counted = Some(Kind::Close);
             desk.closing += 1;
             let expires = self.expires(self.settings.close_timeout);
             let job = Box::pin(async move {
@@ -261,9 +261,9 @@ impl<C: Connect> Shared<C> {
     }
 
     /// A place is free again.
-    pub(crate) fn vacate(self: &Arc<Self>, index: usize, is_closing: bool) {
+    pub(crate) fn vacate(self: &Arc<Self>, index: usize, counted: Option<Kind>) {
         self.with(|desk, after| {
-            desk.vacate(index, is_closing, after);
+            desk.vacate(index, counted, after);
             self.connect_if_wanted(desk);
         });
     }
