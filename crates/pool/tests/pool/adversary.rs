@@ -6,6 +6,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        mpsc,
     },
     task::{Context, Wake, Waker},
     thread::{self, ThreadId},
@@ -354,4 +355,63 @@ fn who_gives_one_back_polls_its_reset_and_not_the_connects_of_others() {
     let here = thread::current().id();
     assert!(watched.polls.lock().unwrap().iter().all(|thread| *thread == here), "polled elsewhere");
     assert!(!*poll_times(&mut waiter, 1).unwrap().unwrap(), "reset, and handed over");
+}
+
+/// The cause of an error, which looks at the pool when it is dropped.
+struct Cause(Arc<Mutex<Option<Pool<Refuses>>>>);
+
+impl Drop for Cause {
+    fn drop(&mut self) {
+        let pool = self.0.lock().unwrap().clone();
+        let _ = pool.map(|pool| pool.status());
+    }
+}
+
+impl std::fmt::Debug for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cause")
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("cause")
+    }
+}
+
+impl std::error::Error for Cause {}
+
+struct Refuses(Arc<Mutex<Option<Pool<Refuses>>>>, AtomicUsize);
+
+impl Connect for Refuses {
+    type Connection = u8;
+    async fn connect(&self) -> Result<u8, Error> {
+        match self.1.fetch_add(1, SeqCst) {
+            0 | 1 => Err(Error::retry("refused").with_source(Cause(Arc::clone(&self.0)))),
+            _ => Ok(0),
+        }
+    }
+    async fn check(&self, _: &mut u8) -> Result<(), Error> {
+        Ok(())
+    }
+    fn is_broken(&self, _: &mut u8) -> bool {
+        false
+    }
+}
+
+#[test]
+fn an_error_that_asks_the_pool_as_it_is_dropped_does_not_lock_up() {
+    let (done, finished) = mpsc::channel();
+    thread::spawn(move || {
+        let asked = Arc::default();
+        let pool = Pool::new(Refuses(Arc::clone(&asked), AtomicUsize::new(0)), settings(1));
+        *asked.lock().unwrap() = Some(pool.clone());
+        for _ in 0..2 {
+            assert!(poll_times(&mut acquiring(&pool), 1).unwrap().is_err());
+        }
+        drop(lease_of(&pool));
+        *asked.lock().unwrap() = None;
+        done.send(()).unwrap();
+    });
+    finished.recv_timeout(30 * S).expect("locked up or failed");
 }
