@@ -7,7 +7,12 @@ use std::{
 
 use standpipe_core::Connect;
 
-use crate::{errands::Kind, queue::Settled, shared::Shared, told::closed};
+use crate::{
+    errands::{Kind, Steps, drop_each},
+    queue::Settled,
+    shared::Shared,
+    told::closed,
+};
 
 /// Closes a pool, and waits until nothing of it is left. Dropped, it stops waiting.
 pub(crate) struct Closing<'a, C: Connect> {
@@ -52,7 +57,7 @@ impl<C: Connect> Shared<C> {
         let jobs = self.with(|desk, _| {
             if desk.takes_leave() { Vec::new() } else { desk.errands.cancel(|kind| kind == Kind::Close) }
         });
-        drop(jobs);
+        drop_each(jobs);
     }
 
     /// Refuses everyone from now on, and closes what nobody holds.
@@ -69,22 +74,9 @@ impl<C: Connect> Shared<C> {
             (jobs, desk.alarm.take())
         });
         drop(alarm);
-        // Each by itself: one that panics when it is closed must not keep the others open.
-        let mut panicked = None;
-        let mut each = |close: &mut dyn FnMut()| {
-            if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(close)) {
-                panicked = Some(panic);
-            }
-        };
-        for mut job in jobs.into_iter().map(Some) {
-            each(&mut || drop(job.take()));
-        }
-        each(&mut || self.match_up());
-        while self.rack.count() > 0 {
-            each(&mut || self.match_up());
-        }
-        if let Some(panic) = panicked {
-            std::panic::resume_unwind(panic);
-        }
+        let mut steps = Steps::default();
+        steps.take(|| drop_each(jobs));
+        steps.take(|| self.match_up());
+        steps.pass_on();
     }
 }

@@ -10,7 +10,7 @@ use standpipe_core::{Connect, Error};
 use crate::{
     Alarm,
     entry::Entry,
-    errands::Errands,
+    errands::{Errands, Kind},
     queue::{Queue, Seat},
     random::Random,
 };
@@ -26,6 +26,9 @@ pub(crate) struct Desk<C: Connect> {
     pub(crate) queue: Queue<Given<C>>,
     pub(crate) limit: usize,
     pub(crate) size: usize,
+    /// Of these, so many take leave of the other side, and so many are reset.
+    pub(crate) closing: usize,
+    pub(crate) resetting: usize,
     /// Places below `reached` that are free.
     free: BTreeSet<usize>,
     reached: usize,
@@ -38,7 +41,8 @@ pub(crate) struct Desk<C: Connect> {
     pub(crate) run: Option<Arc<Waker>>,
     closers: BTreeMap<u64, Arc<Waker>>,
     closers_next: u64,
-    pub(crate) alarm: Option<Alarm>,
+    /// The alarm of those who wait, and when the one came for whom it was set.
+    pub(crate) alarm: Option<(u64, Alarm)>,
     /// So many more than `idle_min` are to be idle, while some are replaced before they go.
     pub(crate) replacing: usize,
     pub(crate) random: Random,
@@ -84,6 +88,8 @@ impl<C: Connect> Desk<C> {
             queue: Queue::new(),
             limit,
             size: 0,
+            closing: 0,
+            resetting: 0,
             free: BTreeSet::new(),
             reached: 0,
             is_closed: false,
@@ -108,8 +114,10 @@ impl<C: Connect> Desk<C> {
         })
     }
 
-    pub(crate) fn vacate(&mut self, place: usize, after: &mut After) {
+    pub(crate) fn vacate(&mut self, place: usize, counted: Option<Kind>, after: &mut After) {
         self.size -= 1;
+        self.closing -= usize::from(counted == Some(Kind::Close));
+        self.resetting -= usize::from(counted == Some(Kind::Reset));
         self.free.insert(place);
         if self.is_closed && self.size == 0 {
             after.closers.extend(mem::take(&mut self.closers).into_values());
@@ -117,10 +125,20 @@ impl<C: Connect> Desk<C> {
         }
     }
 
-    /// Who polls the jobs: whoever runs the pool, one who closes it, the oldest waiter.
-    pub(crate) fn driver(&mut self) -> Option<Driver<C>> {
-        let named = self.run.as_ref().or_else(|| self.closers.values().next());
-        named.cloned().map(Driver::Waker).or_else(|| self.queue.first().cloned().map(Driver::Waiter))
+    /// Who polls the jobs: whoever runs the pool and all who close it, since one of them may not be polled himself; else the
+    /// oldest waiter.
+    pub(crate) fn drivers(&mut self) -> Vec<Driver<C>> {
+        let named: Vec<_> =
+            self.run.iter().chain(self.closers.values()).cloned().map(Driver::Waker).collect();
+        if named.is_empty() {
+            self.queue.first().cloned().map(Driver::Waiter).into_iter().collect()
+        } else {
+            named
+        }
+    }
+
+    pub(crate) fn has_driver(&self) -> bool {
+        self.takes_leave() || self.queue.waiting() > 0
     }
 
     /// Whether who comes by has to poll jobs.
@@ -133,11 +151,21 @@ impl<C: Connect> Desk<C> {
         self.run.is_some() || !self.closers.is_empty()
     }
 
+    /// Whether no alarm is set in time for one who came then.
+    pub(crate) fn needs_alarm(&self, since: u64) -> bool {
+        self.alarm.as_ref().is_none_or(|(earlier, _)| *earlier > since)
+    }
+
+    /// Whether one more is to go, beside those that go already.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.size - self.closing > self.limit
+    }
+
     /// Whether acquirers and returns have to come by.
     pub(crate) fn is_needed(&self) -> bool {
         self.is_closed
             || self.queue.waiting() > 0
-            || self.size > self.limit
+            || self.is_too_large()
             || (self.run.is_none() && !self.errands.is_empty())
     }
 

@@ -24,7 +24,7 @@ impl<C: Connect> Shared<C> {
             let index = desk.occupy();
             self.rack.reach(index, desk.is_way_closed);
             desk.dial.under_way += 1;
-            let place = Place { home: Arc::new(Home(Arc::clone(self))), index };
+            let place = Place { home: Arc::new(Home(Arc::clone(self))), index, counted: None };
             let expires =
                 desk.dial.not_before.max(self.exact()).saturating_add(nanos(self.settings.connect_timeout));
             let not_before = desk.dial.not_before;
@@ -52,24 +52,20 @@ impl<C: Connect> Shared<C> {
         match made {
             Ok(connection) => {
                 let now = self.exact();
-                let entry = self.with(|desk, _| {
+                // An error has parts of the user's: like what comes of it, it is dropped outside of the lock.
+                let (told_before, entry) = self.with(|desk, _| {
                     desk.counts.dials += 1;
                     desk.dial.failures = 0;
                     desk.dial.not_before = 0;
-                    desk.dial.last_error = None;
-                    let place = place.take(desk)?;
+                    let told_before = desk.dial.last_error.take();
+                    let Some(place) = place.take(desk) else { return (told_before, Err(connection)) };
                     let dies = self.dies(desk, now);
-                    Some(Box::new(Entry {
-                        connection,
-                        born: now,
-                        dies,
-                        since: now,
-                        is_fresh: true,
-                        spare: None,
-                        place,
-                    }))
+                    let entry =
+                        Entry { connection, born: now, dies, since: now, is_fresh: true, spare: None, place };
+                    (told_before, Ok(Box::new(entry)))
                 });
-                if let Some(entry) = entry {
+                drop(told_before);
+                if let Ok(entry) = entry {
                     Self::give_back(entry);
                 }
                 self.with(|desk, _| self.connect_if_wanted(desk));
@@ -77,12 +73,13 @@ impl<C: Connect> Shared<C> {
             Err(error) => {
                 let error = Arc::new(error);
                 let now = self.exact();
+                let mut told_before = None;
                 let refused = self.with(|desk, after| {
                     desk.counts.dials += 1;
                     desk.counts.dials_failed += 1;
                     desk.dial.not_before = now.saturating_add(self.pause(desk));
-                    desk.dial.last_error = Some(Arc::clone(&error));
-                    let others = desk.size - desk.errands.count(Kind::Close) - desk.dial.under_way;
+                    told_before = desk.dial.last_error.replace(Arc::clone(&error));
+                    let others = desk.size - desk.closing - desk.dial.under_way;
                     if (others > 0 && error.kind() == ErrorKind::Retry) || planted::is(Plant::ErrorHidden) {
                         return None;
                     }
@@ -95,7 +92,7 @@ impl<C: Connect> Shared<C> {
                     }
                     refused
                 });
-                drop(refused);
+                drop((told_before, refused));
                 // Frees the place, and connects again if somebody still waits.
                 drop(place);
             }

@@ -2,7 +2,7 @@ use std::{ops::Deref, sync::Arc};
 
 use standpipe_core::Connect;
 
-use crate::{desk::Given, queue::Seat, rack::Dates, settings::Settings, shared::Shared};
+use crate::{desk::Given, errands::Kind, queue::Seat, rack::Dates, settings::Settings, shared::Shared};
 
 /// A connection, its dates in nanoseconds since the pool was made, and its place. It moves as one box between the rack, a
 /// ticket of the queue, and a lease. However it ends, the connection is closed first and then its place is free.
@@ -29,6 +29,8 @@ pub(crate) struct Entry<C: Connect> {
 pub(crate) struct Place<C: Connect> {
     pub(crate) home: Arc<Home<C>>,
     pub(crate) index: usize,
+    /// It is counted at the desk as one that is reset, or takes leave of the other side.
+    pub(crate) counted: Option<Kind>,
 }
 
 /// The pool, by a count on a line of memory of its own.
@@ -70,6 +72,6 @@ fn idle_nanos(since: u64, now: u64) -> u128 {
 
 impl<C: Connect> Drop for Place<C> {
     fn drop(&mut self) {
-        self.home.vacate(self.index);
+        self.home.vacate(self.index, self.counted);
     }
 }

@@ -1,10 +1,12 @@
 use std::{
+    any::Any,
     collections::{BTreeMap, VecDeque},
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::{Arc, Weak},
     task::{Context, Poll, Wake, Waker},
+    thread,
 };
 
 use standpipe_core::Connect;
@@ -20,6 +22,9 @@ pub(crate) enum Kind {
     Reset,
     Close,
 }
+
+/// A job that is to be polled: its number and its bell.
+pub(crate) type TakenJob = (u64, Job, Waker);
 
 /// The jobs, polled by whoever is there: [`run`](crate::Pool::run), a close, or the oldest waiter.
 #[derive(Default)]
@@ -41,12 +46,19 @@ struct Errand {
 }
 
 impl Errands {
-    pub(crate) fn begin<C: Connect>(&mut self, shared: &Arc<Shared<C>>, kind: Kind, expires: u64, job: Job) {
+    pub(crate) fn begin<C: Connect>(
+        &mut self,
+        shared: &Arc<Shared<C>>,
+        kind: Kind,
+        expires: u64,
+        job: Job,
+    ) -> u64 {
         let number = self.next;
         self.next += 1;
         let bell = Waker::from(Arc::new(Bell { shared: Arc::downgrade(shared), number }));
         self.all.insert(number, Errand { kind, job: Some(job), bell, is_rung: true, expires });
         self.ready.push_back(number);
+        number
     }
 
     pub(crate) fn count(&self, kind: Kind) -> usize {
@@ -72,16 +84,26 @@ impl Errands {
         cancelled.into_iter().filter_map(|number| self.all.remove(&number)?.job).collect()
     }
 
-    fn take(&mut self) -> Option<(u64, Job, Waker)> {
+    fn take(&mut self) -> Option<TakenJob> {
         loop {
             let number = self.ready.pop_front()?;
-            if let Some(errand) = self.all.get_mut(&number)
-                && let Some(job) = errand.job.take()
-            {
-                errand.is_rung = false;
-                return Some((number, job, errand.bell.clone()));
+            if let Some(taken) = self.take_job(number) {
+                return Some(taken);
             }
         }
+    }
+
+    /// That one, out of its turn.
+    pub(crate) fn take_ready(&mut self, number: u64) -> Option<TakenJob> {
+        self.ready.retain(|ready| *ready != number);
+        self.take_job(number)
+    }
+
+    fn take_job(&mut self, number: u64) -> Option<TakenJob> {
+        let errand = self.all.get_mut(&number)?;
+        let job = errand.job.take()?;
+        errand.is_rung = false;
+        Some((number, job, errand.bell.clone()))
     }
 
     /// The job comes back when it was cancelled meanwhile.
@@ -100,21 +122,25 @@ impl<C: Connect> Shared<C> {
     pub(crate) fn drive(self: &Arc<Self>) {
         let rounds = self.with(|desk, _| desk.errands.ready.len());
         for _ in 0..rounds {
-            let Some((number, mut job, bell)) = self.with(|desk, _| desk.errands.take()) else { break };
-            // A panic of the user's is the end of this job only: what it holds is dropped.
-            let polled = catch_unwind(AssertUnwindSafe(|| {
-                job.as_mut().poll(&mut Context::from_waker(&bell)).is_pending()
-            }));
-            let ended = if matches!(polled, Ok(true)) {
-                self.with(|desk, _| desk.errands.put_back(number, job))
-            } else {
-                let errand = self.with(|desk, _| desk.errands.all.remove(&number));
-                drop(errand);
-                Some(job)
-            };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(ended))) {
-                drop(catch_unwind(AssertUnwindSafe(|| drop(panic))));
-            }
+            let Some(taken) = self.with(|desk, _| desk.errands.take()) else { break };
+            self.poll_job(taken);
+        }
+    }
+
+    pub(crate) fn poll_job(self: &Arc<Self>, (number, mut job, bell): TakenJob) {
+        // A panic of the user's is the end of this job only: what it holds is dropped.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            job.as_mut().poll(&mut Context::from_waker(&bell)).is_pending()
+        }));
+        let ended = if matches!(polled, Ok(true)) {
+            self.with(|desk, _| desk.errands.put_back(number, job))
+        } else {
+            let errand = self.with(|desk, _| desk.errands.all.remove(&number));
+            drop(errand);
+            Some(job)
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(ended))) {
+            drop(catch_unwind(AssertUnwindSafe(|| drop(panic))));
         }
     }
 }
@@ -134,7 +160,7 @@ impl<C: Connect> Wake for Bell<C> {
         let Some(shared) = self.shared.upgrade() else { return };
         let now = shared.exact();
         let abandoned = shared.with(|desk, _| {
-            let has_driver = desk.driver().is_some();
+            let has_driver = desk.has_driver();
             let errand = desk.errands.all.get_mut(&self.number)?;
             if !has_driver && errand.job.is_some() && now >= errand.expires {
                 return desk.errands.all.remove(&self.number);
@@ -150,6 +176,36 @@ impl<C: Connect> Wake for Bell<C> {
         // Dropping it closes what it holds, which may be code of the user's.
         drop(catch_unwind(AssertUnwindSafe(|| drop(abandoned))));
     }
+}
+
+/// The first panic of several steps that are each taken, whatever the others do: it is passed on after the last, as a second one
+/// while the first unwinds would be an abort.
+#[derive(Default)]
+pub(crate) struct Steps(Option<Box<dyn Any + Send>>);
+
+impl Steps {
+    pub(crate) fn take(&mut self, step: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
+            self.0.get_or_insert(panic);
+        }
+    }
+
+    pub(crate) fn pass_on(self) {
+        if let Some(panic) = self.0
+            && !thread::panicking()
+        {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// Drops them one by one.
+pub(crate) fn drop_each(jobs: Vec<Job>) {
+    let mut steps = Steps::default();
+    for job in jobs {
+        steps.take(|| drop(job));
+    }
+    steps.pass_on();
 }
 
 /// What came of a future, or the message of its panic.

@@ -94,29 +94,33 @@ impl<C: Connect> Drop for PoolLease<C> {
 }
 
 /// Makes it a job to reset the connection, which is idle only after that.
-fn reset<C: Connect>(entry: Box<Entry<C>>) {
+fn reset<C: Connect>(mut entry: Box<Entry<C>>) {
     let shared = Arc::clone(&entry.place.home.0);
     let (timer, most) = (shared.settings.timer, shared.settings.reset_timeout);
-    let job = Box::pin(async move {
-        let mut entry = entry;
-        let shared = Arc::clone(&entry.place.home.0);
-        let is_reset = within(timer, most, shared.connect.reset(&mut entry.connection)).await;
-        // Dropped when it failed, took too long, or was called off.
-        if matches!(is_reset, Some(Ok(()))) && !shared.connect.is_broken(&mut entry.connection) {
-            Shared::give_back(entry);
-        }
-    });
-    let refused = shared.with(|desk, _| {
+    let begun = shared.with(|desk, _| {
         if desk.is_closed {
-            return (Some(job), false);
+            return Err(entry);
         }
+        entry.place.counted = Some(Kind::Reset);
+        desk.resetting += 1;
         desk.counts.resets += 1;
-        desk.errands.begin(&shared, Kind::Reset, shared.expires(most), job);
-        (None, desk.run.is_none())
+        let job = Box::pin(async move {
+            let shared = Arc::clone(&entry.place.home.0);
+            let is_reset = within(timer, most, shared.connect.reset(&mut entry.connection)).await;
+            // Dropped when it failed, took too long, or was called off.
+            if matches!(is_reset, Some(Ok(()))) && !shared.connect.is_broken(&mut entry.connection) {
+                entry.place.counted = None;
+                shared.with(|desk, _| desk.resetting -= 1);
+                Shared::give_back(entry);
+            }
+        });
+        let number = desk.errands.begin(&shared, Kind::Reset, shared.expires(most), job);
+        Ok(if desk.run.is_none() { desk.errands.take_ready(number) } else { None })
     });
-    drop(refused.0);
-    if refused.1 {
-        shared.drive();
+    match begun {
+        // Its first poll. Not those of other jobs, which may need a runtime that is not here.
+        Ok(taken) => taken.into_iter().for_each(|job| shared.poll_job(job)),
+        Err(entry) => shared.retire(entry),
     }
 }
 

@@ -89,11 +89,11 @@ impl<C: Connect> Pool<C> {
                 Taken::Item(entry) => entry,
                 _ => Wait::new(shared, &mut since).await?,
             };
-            if let Some(lease) = vet(shared, entry, taker).await? {
+            if let Some(lease) = vet(shared, entry, taker, &mut since).await? {
                 return Ok(lease);
             }
             // Who was given something unfit has had his turn, and keeps it.
-            since.get_or_insert_with(|| shared.exact());
+            since.get_or_insert_with(|| shared.asked());
         }
     }
 

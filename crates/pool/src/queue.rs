@@ -54,9 +54,10 @@ impl<T> Queue<T> {
         self.waiting
     }
 
-    /// Joins at the end; at the front, who had his turn and was given what turned out to be bad.
-    pub(crate) fn join(&mut self, waker: Waker, since: u64, at_front: bool) -> Arc<Seat<T>> {
-        let state = State::Waiting { waker: Some(waker), since };
+    /// Joins at the end; who had his turn and was given what turned out to be bad, in front of all who asked when he did or
+    /// later. So the order is also that of times.
+    pub(crate) fn join(&mut self, waker: Option<Waker>, since: u64, at_front: bool) -> Arc<Seat<T>> {
+        let state = State::Waiting { waker, since };
         let seat = match self.spares.pop() {
             Some(seat) => {
                 *lock(&seat.state) = state;
@@ -65,7 +66,9 @@ impl<T> Queue<T> {
             None => Arc::new(Seat { state: Mutex::new(state) }),
         };
         if at_front {
-            self.order.push_front(Arc::clone(&seat));
+            let is_earlier = |seat: &Arc<Seat<T>>| !matches!(*lock(&seat.state), State::Waiting { since: other, .. } if other >= since);
+            let place = self.order.iter().take_while(|seat| is_earlier(seat)).count();
+            self.order.insert(place, Arc::clone(&seat));
         } else {
             self.order.push_back(Arc::clone(&seat));
         }

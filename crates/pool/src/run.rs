@@ -85,13 +85,8 @@ impl<C: Connect> Drop for Run<C> {
 impl<C: Connect> Shared<C> {
     pub(crate) fn tick_length(&self) -> Duration {
         let settings = &self.settings;
-        let ages = [
-            settings.acquire_timeout,
-            settings.idle_max,
-            settings.life_max,
-            settings.check_after_idle,
-            settings.lease_warn_after,
-        ];
+        let ages =
+            [settings.idle_max, settings.life_max, settings.check_after_idle, settings.lease_warn_after];
         let shortest = ages.into_iter().filter(|age| !age.is_zero()).min().unwrap_or(TICK_MAX);
         (shortest / TICKS_PER_AGE).clamp(TICK_MIN, TICK_MAX)
     }
@@ -108,7 +103,7 @@ impl<C: Connect> Shared<C> {
     }
 
     /// Retires what is idle and past its time, the coldest end first, and says how many. What would leave fewer idle
-    /// than are to be is replaced before; where there is no place for that, one goes at a time.
+    /// than are to be is replaced before, where somebody runs the pool; where there is no place for that, one goes at a time.
     pub(crate) fn reap(self: &Arc<Self>, now: u64) -> usize {
         let settings = &self.settings;
         let idle_max = nanos(settings.idle_max);
@@ -118,9 +113,11 @@ impl<C: Connect> Shared<C> {
             .filter(|(_, dates)| now >= dates.dies || now.saturating_sub(dates.since) >= idle_max)
             .collect();
         past.reverse();
+        let keeps = self.is_run();
         let (mut retired, mut replacing) = (0, 0);
         for (place, dates) in past {
-            let is_short = self.rack.count() <= settings.idle_min && !planted::is(Plant::MinIdleIgnored);
+            let is_short =
+                keeps && self.rack.count() <= settings.idle_min && !planted::is(Plant::MinIdleIgnored);
             if is_short && now < dates.dies {
                 continue;
             }

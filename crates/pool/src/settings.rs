@@ -19,7 +19,8 @@ pub struct Settings {
     /// So many are kept idle by [`run`](crate::Pool::run), which connects ahead of demand. Retiring for age goes on below
     /// `connections_max`; at that limit one at a time is first closed and then replaced.
     pub idle_min: usize,
-    /// The most acquirers that may wait; one more is refused with [`Retry`](standpipe_core::ErrorKind::Retry).
+    /// The most acquirers that may wait; one more is refused with [`Retry`](standpipe_core::ErrorKind::Retry). Where there is
+    /// room for one more connection, one may wait for it even if this is 0.
     pub waiters_max: usize,
     /// How long one waits in the queue, for a connection that comes back or for a new one.
     pub acquire_timeout: Duration,
@@ -31,7 +32,7 @@ pub struct Settings {
     pub reset_timeout: Duration,
     /// How long taking leave of the other side may take; then the connection is dropped.
     pub close_timeout: Duration,
-    /// A connection that was idle for this long is closed.
+    /// A connection that was idle for this long is closed; one of `idle_min` is kept, and checked before it is lent.
     pub idle_max: Duration,
     /// A connection that is this old is closed; one that is lent is closed when it comes back.
     pub life_max: Duration,

@@ -13,7 +13,7 @@ use crate::{
     Settings,
     desk::{After, Desk, Driver, Given},
     entry::Entry,
-    errands::Kind,
+    errands::{Kind, Steps},
     meter,
     planted::{self, Plant},
     queue::{Seat, Settled},
@@ -82,7 +82,7 @@ impl<C: Connect> Shared<C> {
                 desk.is_way_closed = needed;
                 self.rack.set_desk(needed);
             }
-            (changed, if desk.errands.is_ready() { desk.driver() } else { None })
+            (changed, if desk.errands.is_ready() { desk.drivers() } else { Vec::new() })
         };
         after.act();
         called.into_iter().for_each(Driver::call);
@@ -98,13 +98,16 @@ impl<C: Connect> Shared<C> {
         }
     }
 
-    /// A time that is not past yet, without a look at the clock where somebody keeps the time: late by a tick at most.
-    pub(crate) fn not_before(&self) -> u64 {
-        match self.clock.load(Ordering::Relaxed) {
-            0 => self.exact(),
-            _ if cfg!(feature = "metrics") => self.exact(),
-            tick => tick + nanos(self.tick_length()),
-        }
+    /// When an acquirer asks, if that matters. Not by the tick of who runs the pool: where his runtime was held up, that is long
+    /// past, and so would be the acquirer's time.
+    pub(crate) fn asked(&self) -> u64 {
+        let is_timed = self.settings.acquire_timeout != Duration::MAX || cfg!(feature = "metrics");
+        if is_timed { self.exact() } else { 0 }
+    }
+
+    /// Whether somebody runs the pool, and so keeps some idle.
+    pub(crate) fn is_run(&self) -> bool {
+        self.clock.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn exact(&self) -> u64 {
@@ -136,7 +139,7 @@ impl<C: Connect> Shared<C> {
 
     fn hand_over(self: &Arc<Self>, mut entry: Box<Entry<C>>) {
         let refused = self.with(|desk, after| {
-            if desk.is_closed || desk.size > desk.limit {
+            if desk.is_closed || desk.is_too_large() {
                 return Some(entry);
             }
             if let Some(seat) = entry.spare.take() {
@@ -164,27 +167,25 @@ impl<C: Connect> Shared<C> {
 
     /// What is idle goes to those who wait; what is too many, or left when the pool is closed, goes.
     pub(crate) fn match_up(self: &Arc<Self>) {
-        let gone = self.with(|desk, after| {
-            let mut gone = Vec::new();
+        let mut steps = Steps::default();
+        while let Some(entry) = self.with(|desk, after| {
             while desk.queue.waiting() > 0 && !desk.is_closed {
                 let Some(entry) = self.rack.take_at_desk() else { break };
                 if let Settled::Given(waker) = desk.queue.settle(Ok(entry)) {
                     after.more.extend(waker);
                 }
             }
-            while desk.is_closed || desk.size > desk.limit + gone.len() {
-                let Some(entry) = self.rack.take_at_desk() else { break };
-                gone.push(entry);
-            }
-            gone
-        });
-        for entry in gone {
-            self.retire(entry);
+            if desk.is_closed || desk.is_too_large() { self.rack.take_at_desk() } else { None }
+        }) {
+            steps.take(|| self.retire(entry));
         }
+        steps.pass_on();
     }
 
     /// Takes an idle one after all, or joins the queue.
     pub(crate) fn join(self: &Arc<Self>, waker: Waker, since: u64, at_front: bool) -> Joined<C> {
+        // Left where it was unless it is used: it is dropped outside of the lock.
+        let mut waker = Some(waker);
         self.with(|desk, _| {
             if desk.is_closed {
                 return Joined::Refused(closed());
@@ -202,16 +203,18 @@ impl<C: Connect> Shared<C> {
                     return Joined::Taken(entry);
                 }
             }
-            if desk.queue.waiting() >= self.settings.waiters_max && !at_front {
+            // He waits for his own connect, where there is room for one.
+            let is_first = desk.queue.waiting() == 0 && (desk.size < desk.limit || desk.dial.under_way > 0);
+            if desk.queue.waiting() >= self.settings.waiters_max && !at_front && !is_first {
                 return Joined::Refused(Error::retry(format!(
                     "{} acquirers wait for a connection already, the most that waiters_max allows",
                     self.settings.waiters_max
                 )));
             }
             desk.counts.waits += 1;
-            let seat = desk.queue.join(waker, since, at_front);
+            let seat = desk.queue.join(waker.take(), since, at_front);
             self.connect_if_wanted(desk);
-            let needs_alarm = desk.alarm.is_none() && self.settings.acquire_timeout != Duration::MAX;
+            let needs_alarm = desk.needs_alarm(since) && self.settings.acquire_timeout != Duration::MAX;
             Joined::Queued { seat, needs_alarm, is_ready: desk.is_to_be_driven() }
         })
     }
@@ -241,6 +244,9 @@ impl<C: Connect> Shared<C> {
             if !desk.takes_leave() {
                 return Some(entry);
             }
+            let mut entry = entry;
+            entry.place.counted = Some(Kind::Close);
+            desk.closing += 1;
             let expires = self.expires(self.settings.close_timeout);
             let job = Box::pin(async move {
                 let Entry { connection, place, .. } = *entry;
@@ -255,9 +261,9 @@ impl<C: Connect> Shared<C> {
     }
 
     /// A place is free again.
-    pub(crate) fn vacate(self: &Arc<Self>, index: usize) {
+    pub(crate) fn vacate(self: &Arc<Self>, index: usize, counted: Option<Kind>) {
         self.with(|desk, after| {
-            desk.vacate(index, after);
+            desk.vacate(index, counted, after);
             self.connect_if_wanted(desk);
         });
     }
@@ -269,13 +275,18 @@ impl<C: Connect> Shared<C> {
     /// Sees to it that who waits for too long is told so. One alarm serves all: they wait equally long, so the oldest is
     /// the first whose time is up.
     pub(crate) fn set_alarm(self: &Arc<Self>) {
-        let first = self.with(|desk, _| if desk.alarm.is_some() { None } else { desk.queue.first_since() });
+        let first = self.with(|desk, _| {
+            let first = desk.queue.first_since();
+            first.filter(|since| desk.needs_alarm(*since))
+        });
         let Some(since) = first else { return };
         let at = self.instant(since.saturating_add(nanos(self.settings.acquire_timeout)));
         let Some(at) = at else { return };
         let waker = Waker::from(Arc::new(Overdue(Arc::downgrade(self))));
         let alarm = self.settings.timer.wake_at(at, waker);
-        let replaced = self.with(|desk, _| desk.alarm.replace(alarm));
+        let replaced = self.with(|desk, _| {
+            if desk.needs_alarm(since) { desk.alarm.replace((since, alarm)) } else { Some((since, alarm)) }
+        });
         drop(replaced);
     }
 
@@ -285,7 +296,11 @@ impl<C: Connect> Shared<C> {
         let (rung, refused) = self.with(|desk, after| {
             let mut refused: Vec<Given<C>> = Vec::new();
             while desk.queue.first_since().is_some_and(|since| now.saturating_sub(since) >= most) {
-                let error = timed_out(self.settings.acquire_timeout, desk.dial.last_error.as_ref());
+                let error = timed_out(
+                    self.settings.acquire_timeout,
+                    desk.dial.last_error.as_ref(),
+                    desk.dial.under_way > 0,
+                );
                 match desk.queue.settle(Err(Box::new(error))) {
                     Settled::Given(waker) => after.more.extend(waker),
                     Settled::NobodyWaits(unsettled) => refused.push(unsettled),

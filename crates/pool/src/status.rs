@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use standpipe_core::Connect;
 
-use crate::{errands::Kind, shared::Shared};
+use crate::shared::Shared;
 
 /// How many of what a [`Pool`](crate::Pool) holds, counted at one instant, and what happened since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,8 +55,7 @@ impl<C: Connect> Shared<C> {
     pub(crate) fn status(&self) -> Status {
         let now = self.exact();
         self.with(|desk, _| {
-            let count = |kind| desk.errands.count(kind);
-            let (resetting, closing) = (count(Kind::Reset), count(Kind::Close));
+            let (resetting, closing) = (desk.resetting, desk.closing);
             let (idle, connecting) = (self.rack.count(), desk.dial.under_way);
             let coldest = self.rack.standing().map(|(_, dates)| dates.since).min();
             let oldest = self.rack.standing().map(|(_, dates)| dates.born).min();

@@ -42,11 +42,14 @@ pub(crate) fn closed() -> Error {
 }
 
 /// Nobody came in time; what the last connect failed of is told with it.
-pub(crate) fn timed_out(waited: std::time::Duration, last: Option<&Arc<Error>>) -> Error {
+pub(crate) fn timed_out(waited: std::time::Duration, last: Option<&Arc<Error>>, connects: bool) -> Error {
     match last {
         Some(last) => {
             Error::retry(format!("no connection came within {waited:?}; the last connect failed: {last}"))
                 .with_source(told(last))
+        }
+        None if connects => {
+            Error::retry(format!("no connection came within {waited:?}: a connect is still under way"))
         }
         None => Error::retry(format!("no connection came within {waited:?}: all are in use")),
     }

@@ -21,27 +21,35 @@ pub(crate) async fn vet<C: Connect>(
     shared: &Arc<Shared<C>>,
     entry: Box<Entry<C>>,
     taker: Taker,
+    asked: &mut Option<u64>,
 ) -> Result<Option<PoolLease<C>>, Error> {
     let (connect, settings) = (&shared.connect, &shared.settings);
     let mut is_due = false;
     if shared.is_dated {
         let now = shared.now();
-        if entry.is_expired(settings, now) {
-            shared.retire(entry);
-            return Ok(None);
-        }
         is_due = entry.is_check_due(settings, now);
+        if entry.is_expired(settings, now) {
+            // What is kept idle beyond `idle_max` is kept to be lent.
+            let is_kept =
+                !entry.is_past_life(now) && shared.is_run() && shared.rack.count() < settings.idle_min;
+            if !is_kept {
+                shared.retire(entry);
+                return Ok(None);
+            }
+            is_due = true;
+        }
     }
     let mut vetted = Vetted { entry: Some(entry), is_polled: false, has_waited: false };
     if is_due {
-        let checked = vetted
-            .poll(|connection| within(settings.timer, settings.check_timeout, connect.check(connection)));
+        let checked = vetted.poll(shared, asked, |connection| {
+            within(settings.timer, settings.check_timeout, connect.check(connection))
+        });
         if !matches!(checked.await, Some(Ok(()))) {
             vetted.close();
             return Ok(None);
         }
     }
-    let prepared = vetted.poll(|connection| {
+    let prepared = vetted.poll(shared, asked, |connection| {
         within(settings.timer, settings.check_timeout, connect.before_acquire(connection))
     });
     match prepared.await {
@@ -87,9 +95,12 @@ impl<C: Connect> Vetted<C> {
         drop(self.entry.take());
     }
 
-    /// Runs the user's code over the connection; `None` when it took too long.
+    /// Runs the user's code over the connection; `None` when it took too long. What takes time is time that the acquirer
+    /// waits: those who queue meanwhile came after him.
     async fn poll<'a, F>(
         &'a mut self,
+        shared: &Shared<C>,
+        asked: &mut Option<u64>,
         start: impl FnOnce(&'a mut C::Connection) -> F,
     ) -> Option<Result<(), Error>>
     where
@@ -103,7 +114,10 @@ impl<C: Connect> Vetted<C> {
             *is_polled = true;
             let polled = future.as_mut().poll(context);
             *is_polled = false;
-            *has_waited |= polled.is_pending();
+            if polled.is_pending() && !*has_waited {
+                *has_waited = true;
+                asked.get_or_insert_with(|| shared.asked());
+            }
             polled
         })
         .await

@@ -3,7 +3,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use standpipe_core::{Connect, Error};
@@ -32,9 +31,8 @@ impl<'a, C: Connect> Wait<'a, C> {
 
     fn join(&mut self, context: &Context<'_>) -> Poll<Result<Box<Entry<C>>, Error>> {
         let shared = self.shared;
-        let is_timed = shared.settings.acquire_timeout != Duration::MAX || cfg!(feature = "metrics");
         let at_front = self.since.is_some();
-        let since = *self.since.get_or_insert_with(|| if is_timed { shared.not_before() } else { 0 });
+        let since = *self.since.get_or_insert_with(|| shared.asked());
         match shared.join(context.waker().clone(), since, at_front) {
             Joined::Taken(entry) => {
                 // Jobs that nobody else polls go on with whoever comes by.

@@ -5,6 +5,8 @@
 #[allow(dead_code, reason = "shared with the rows")]
 mod world;
 
+mod adversary;
+
 use std::{
     sync::{Arc, Mutex, atomic::Ordering::SeqCst},
     time::Duration,

@@ -1,6 +1,7 @@
 //! The pool against a backend that counts, polled by hand: every interleaving here is chosen, none is waited for.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod adversary;
 mod backend;
 mod closing;
 mod conformance;
