@@ -94,15 +94,24 @@ fn pool_with_sqlx() -> Outcome {
     let manifest = format!("{}/Cargo.toml", data::POOL_WITH_SQLX);
     let target = data::target_dir().join("pool-sqlx");
     cargo(&["fmt", "--check", "--manifest-path", &manifest])?;
-    let arguments =
-        ["test", "--locked", "--quiet", "--manifest-path", &manifest, "--target-dir", &target.to_string_lossy()];
+    let arguments = [
+        "test",
+        "--locked",
+        "--quiet",
+        "--manifest-path",
+        &manifest,
+        "--target-dir",
+        &target.to_string_lossy(),
+    ];
     // Two of the tests panic, as they must; where is no news.
     command("cargo", &arguments, &[("RUST_BACKTRACE", "0")])
 }
 
 /// Each crate builds alone, as it is picked alone, and the facade with each feature alone.
 fn features() -> Outcome {
-    for crate_name in ["log", "core", "wal", "buffer", "pool", "pool-sqlx", "row", "sink", "sqlite", "testkit"] {
+    for crate_name in
+        ["log", "core", "wal", "buffer", "pool", "pool-sqlx", "row", "sink", "sqlite", "testkit"]
+    {
         cargo(&["check", "--quiet", "--package", &format!("standpipe-{crate_name}")])?;
     }
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features"])?;

@@ -33,7 +33,11 @@ pub fn error_of<DB: Database>(error: SqlxError) -> Error {
 
 fn kind_of(error: &dyn DatabaseError, code: &str, database: &str) -> ErrorKind {
     let passes = error.is_transient_in_connect_phase()
-        || if database == "SQLite" { is_busy(code) } else { PASSING.iter().any(|class| code.starts_with(class)) };
+        || if database == "SQLite" {
+            is_busy(code)
+        } else {
+            PASSING.iter().any(|class| code.starts_with(class))
+        };
     if passes { ErrorKind::Retry } else { ErrorKind::Invalid }
 }
 

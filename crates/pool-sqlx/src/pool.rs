@@ -106,6 +106,9 @@ impl<DB: Database> Clone for SqlxPool<DB> {
 
 impl<DB: Database> fmt::Debug for SqlxPool<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqlxPool").field("size", &self.pool.size()).field("idle", &self.pool.num_idle()).finish()
+        f.debug_struct("SqlxPool")
+            .field("size", &self.pool.size())
+            .field("idle", &self.pool.num_idle())
+            .finish()
     }
 }

@@ -1,9 +1,4 @@
-use sqlx_core::{
-    Error,
-    database::Database,
-    executor::Executor,
-    transaction::TransactionManager,
-};
+use sqlx_core::{Error, database::Database, executor::Executor, transaction::TransactionManager};
 
 /// Ends whatever transaction is open, with a round trip: one that was begun through sqlx, which counts those, or by a
 /// `BEGIN` that somebody sent, of which sqlx knows nothing.
