@@ -103,7 +103,9 @@ fn pool_with_sqlx() -> Outcome {
         "--target-dir",
         &target.to_string_lossy(),
     ];
-    // Two of the tests panic, as they must; where is no news.
+    let lints = ["--all-targets", "--", "--deny", "warnings"];
+    cargo(&[&["clippy"], &arguments[1..], &lints[..]].concat())?;
+    // Some of the tests panic, as they must; where is no news.
     command("cargo", &arguments, &[("RUST_BACKTRACE", "0")])
 }
 

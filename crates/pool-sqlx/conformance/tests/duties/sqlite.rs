@@ -297,7 +297,7 @@ async fn sqlxs_pool_as_it_is_lends_on_an_open_transaction() {
     let pool = PoolOptions::new().max_connections(1).connect_lazy_with(options(folder.path()));
     let pool = Theirs::from(pool);
     run(&mut *lease(&pool).await, "BEGIN IMMEDIATE").await.unwrap();
-    let begun = lease(&pool).await.begin().await.err().expect("it is open still");
+    let begun = lease(&pool).await.begin().await.expect_err("it is open still");
     assert!(begun.to_string().contains("within a transaction"), "{begun}");
 }
 
