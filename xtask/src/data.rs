@@ -11,6 +11,9 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_owned()
 }
 
+/// The tests of `standpipe-pool-sqlx`, a workspace of its own, from the root.
+pub(crate) const POOL_WITH_SQLX: &str = "crates/pool-sqlx/conformance";
+
 /// Where build results go, `target` unless the environment says otherwise.
 pub(crate) fn target_dir() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)

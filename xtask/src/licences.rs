@@ -21,15 +21,23 @@ const ALLOWED: &[&str] = &[
     "Zlib",
 ];
 
-/// The licence of every crate that is in the lock file, and that each comes from the registry.
+/// The licence of every crate that is in a lock file whose build is part of `test`, and that each comes from the registry.
 pub(crate) fn run() -> Outcome {
+    let mut faults = of(".")?;
+    faults.extend(of(data::POOL_WITH_SQLX)?);
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n       ")) }
+}
+
+/// What is wrong with those of the workspace in this folder.
+fn of(folder: &str) -> Result<Vec<String>, String> {
     let output = Command::new("cargo")
         .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(data::root())
+        .current_dir(data::root().join(folder))
         .output()
         .map_err(|error| format!("cargo metadata: {error}"))?;
-    let metadata: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("cargo metadata: {error}: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|error| {
+        format!("cargo metadata in {folder}: {error}: {}", String::from_utf8_lossy(&output.stderr))
+    })?;
     let packages: Vec<&Value> = metadata["packages"].as_array().into_iter().flatten().collect();
     let mut faults = Vec::new();
     for package in &packages {
@@ -44,8 +52,8 @@ pub(crate) fn run() -> Outcome {
             faults.push(format!("{name} comes from {source}, not from the registry"));
         }
     }
-    println!("{} crates looked at", packages.len());
-    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n       ")) }
+    println!("{folder}: {} crates looked at", packages.len());
+    Ok(faults)
 }
 
 /// Whether one of the alternatives is made of allowed licences only. `/` is the old way to write OR.

@@ -1,7 +1,7 @@
 use clap::Args;
 
 use crate::{
-    Outcome, crash, licences,
+    Outcome, crash, data, licences,
     stage::{Stages, cargo, command, is_there},
     tidy,
 };
@@ -42,6 +42,7 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
     stage("planted in the log", 120, &planted);
     stage("pool: rows, planted and not", 180, &pool);
     stage("planted in the buffer", 180, &planted_in_buffer);
+    stage("pool with sqlx", 300, &pool_with_sqlx);
     stage("doc tests", 180, &|| cargo(&["test", "--workspace", "--doc", "--quiet"]));
     stage("features", 120, &features);
     stage("packages", 60, &packages);
@@ -95,9 +96,31 @@ fn planted_in_buffer() -> Outcome {
     command("cargo", &arguments, &[("RUST_BACKTRACE", "0")])
 }
 
+/// sqlx's pool and ours over sqlx's connections, on SQLite: a workspace of its own with a lock file of its own.
+fn pool_with_sqlx() -> Outcome {
+    let manifest = format!("{}/Cargo.toml", data::POOL_WITH_SQLX);
+    let target = data::target_dir().join("pool-sqlx");
+    cargo(&["fmt", "--check", "--manifest-path", &manifest])?;
+    let arguments = [
+        "test",
+        "--locked",
+        "--quiet",
+        "--manifest-path",
+        &manifest,
+        "--target-dir",
+        &target.to_string_lossy(),
+    ];
+    let lints = ["--all-targets", "--", "--deny", "warnings"];
+    cargo(&[&["clippy"], &arguments[1..], &lints[..]].concat())?;
+    // Some of the tests panic, as they must; where is no news.
+    command("cargo", &arguments, &[("RUST_BACKTRACE", "0")])
+}
+
 /// Each crate builds alone, as it is picked alone, and the facade with each feature alone.
 fn features() -> Outcome {
-    for crate_name in ["log", "core", "wal", "buffer", "pool", "row", "sink", "sqlite", "testkit"] {
+    for crate_name in
+        ["log", "core", "wal", "buffer", "pool", "pool-sqlx", "row", "sink", "sqlite", "testkit"]
+    {
         cargo(&["check", "--quiet", "--package", &format!("standpipe-{crate_name}")])?;
     }
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features"])?;

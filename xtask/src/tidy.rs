@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("standpipe-buffer", &[]),
     ("standpipe-wal", &["standpipe-log"]),
     ("standpipe-pool", &["standpipe-core"]),
+    ("standpipe-pool-sqlx", &["standpipe-core"]),
     ("standpipe-row", &["standpipe-core"]),
     ("standpipe-testkit", &["standpipe-log", "standpipe-core"]),
     ("standpipe-sink", &["standpipe-log", "standpipe-core", "standpipe-row", "standpipe-buffer"]),
@@ -120,7 +121,7 @@ fn sources() -> Result<Vec<(String, String)>, String> {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries {
             let path = entry.map_err(|error| format!("{}: {error}", folder.display()))?.path();
-            // `benches/peers` is a workspace of its own, and builds into its own folder.
+            // Workspaces of their own build into their own folders.
             if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {

@@ -88,7 +88,7 @@ fn threads(buffer: &Buffer, end: Instant) -> Outcome<u64> {
 }
 
 fn tasks(buffer: &Buffer, end: Instant) -> Outcome<u64> {
-    let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
     let producers: Vec<_> = (0..PRODUCERS)
         .map(|lane| {
             let buffer = buffer.clone();
