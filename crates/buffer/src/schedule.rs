@@ -26,6 +26,11 @@ pub(crate) struct Schedule<K, T> {
     /// How many [`Pressure`](crate::Pressure)s live.
     pub(crate) pressure: usize,
     pub(crate) out: Weight,
+    /// The bytes that the budget has given, as last looked at: what is out and what waits weigh no more.
+    pub(crate) held_bytes: u64,
+    /// How often all lanes were looked at.
+    #[cfg(test)]
+    pub(crate) looks: usize,
     /// Scratch for what the inbox gives.
     pub(crate) posted: Vec<Arc<Lane<K, T>>>,
     /// When the lanes began; items tell their time from here.
@@ -104,6 +109,9 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
             closed: false,
             pressure: 0,
             out: Weight::ZERO,
+            held_bytes: u64::MAX,
+            #[cfg(test)]
+            looks: 0,
             posted: Vec::new(),
             began,
             batches_out: 0,
@@ -264,8 +272,15 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
             }
             self.relief.pop();
         }
-        if self.index.is_empty() {
+        // More is out than can wait: known without a look at the lanes, which each push under pressure would have to take.
+        let is_enough_out =
+            self.batches_out > 0 && self.out.bytes >= self.held_bytes.saturating_sub(self.out.bytes);
+        if self.index.is_empty() || is_enough_out {
             return;
+        }
+        #[cfg(test)]
+        {
+            self.looks += 1;
         }
         let mut waiting = 0_u64;
         let mut sizes = Vec::new();
