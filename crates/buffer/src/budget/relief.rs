@@ -18,7 +18,12 @@ pub(super) struct Listeners(Mutex<Vec<Weak<dyn Relief>>>);
 
 impl Listeners {
     pub(super) fn add(&self, listener: Weak<dyn Relief>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that are gone, where nobody ever calls: a budget that outlives many buffers.
+        if listeners.len() == listeners.capacity() {
+            listeners.retain(|listener| listener.strong_count() > 0);
+        }
+        listeners.push(listener);
     }
 
     /// Calls those who live; the others are forgotten.
