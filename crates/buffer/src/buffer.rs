@@ -37,7 +37,7 @@ use crate::{
 /// # Ok::<(), standpipe_buffer::BufferError<Line>>(())
 /// ```
 pub struct Buffer<K: Clone + Eq + Hash, T> {
-    lanes: Lanes<K, T>,
+    pub(crate) lanes: Lanes<K, T>,
     budget: Budget,
 }
 
@@ -46,7 +46,7 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     T: Weigh + Send + 'static,
 {
-    /// An empty buffer. Several may share one budget.
+    /// An empty buffer. Several may share one budget; [closing](Self::close) one then closes the budget for all.
     #[must_use]
     pub fn new(policy: Policy, budget: Budget) -> Self {
         Self::with_shares(policy, budget, |_| 1)
@@ -244,6 +244,9 @@ impl<K: Clone + Eq + Hash, T> Buffer<K, T> {
     }
 
     /// Refuses whoever waits and whoever comes; what is in can still be taken.
+    ///
+    /// The budget is closed with it, so that buffers that share it take nothing in any more either; they are not closed, and
+    /// each needs its own call for its takers to come to an end.
     pub fn close(&self) {
         self.budget.close();
         self.lanes.close();

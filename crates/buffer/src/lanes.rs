@@ -16,9 +16,10 @@ use crate::{Budget, Clock, JoinLimit, Policy, Pressure, Producer, PushError, Tak
 /// The buffer never gives memory back: a [`Permit`](crate::Permit) travels inside the item and ends when the taker drops the
 /// item after its commit. Nor does it limit what is pushed; the budget does that, so each item should carry a permit.
 ///
-/// Everything is in memory and ends with the process. A clone is another handle to the same lanes. All of it is behind one
-/// short mutex (not lock-free): a push or a take costs a few tree operations in the number of lanes. `K`'s `Hash`, `Eq`
-/// and `Clone` run under it and must neither panic nor call back; wakers and `T`'s code run outside of it.
+/// Everything is in memory and ends with the process. A clone is another handle to the same lanes. A push finds its lane in a
+/// sharded map and appends to it without a lock; a take is behind one short mutex, twice a batch, and costs a few tree
+/// operations in the number of lanes. `K`'s `Hash`, `Eq`, `Clone` and `Drop` and the function of the shares run under locks and
+/// must neither panic nor call back; wakers and `T`'s code run outside of them.
 ///
 /// ```
 /// use std::time::Instant;

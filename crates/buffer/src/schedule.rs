@@ -26,6 +26,11 @@ pub(crate) struct Schedule<K, T> {
     /// How many [`Pressure`](crate::Pressure)s live.
     pub(crate) pressure: usize,
     pub(crate) out: Weight,
+    /// The bytes that the budget has given, as last looked at: what is out and what waits weigh no more.
+    pub(crate) held_bytes: u64,
+    /// How often all lanes were looked at.
+    #[cfg(test)]
+    pub(crate) looks: usize,
     /// Scratch for what the inbox gives.
     pub(crate) posted: Vec<Arc<Lane<K, T>>>,
     /// When the lanes began; items tell their time from here.
@@ -72,6 +77,9 @@ struct Entry<K, T> {
 /// A batch's worth of credit.
 const WHOLE: i64 = 1024;
 
+/// No batch costs more than so many whole ones.
+const BATCH_MAX: i64 = 64;
+
 /// A lane that was given to a taker, who is to look how much of it makes a batch.
 pub(crate) struct CheckedOut<K, T> {
     pub(crate) id: LaneId,
@@ -101,6 +109,9 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
             closed: false,
             pressure: 0,
             out: Weight::ZERO,
+            held_bytes: u64::MAX,
+            #[cfg(test)]
+            looks: 0,
             posted: Vec::new(),
             began,
             batches_out: 0,
@@ -179,10 +190,12 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
             };
             self.index.enter(id, oldest.checked_add(self.policy.age_max));
         }
+        let full = self.policy.full(reader.lane().waiting());
         let flush = (entry.done_rows < entry.flush_before).then_some(Reason::Flush);
         let close = self.closed.then_some(Reason::Close);
-        if let Some(reason) = self.policy.full(reader.lane().waiting()).or(flush).or(close) {
-            let goes_on = entry.credit > 0;
+        if let Some(reason) = full.or(flush).or(close) {
+            // A turn is for whole batches: a small one costs little of it, so that a thousand of them would be one turn.
+            let goes_on = full.is_some() && entry.credit > 0;
             self.index.make_ready(id, reason, goes_on);
         }
     }
@@ -207,16 +220,14 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
     pub(crate) fn take(&mut self, is_pressed: bool) -> Option<CheckedOut<K, T>> {
         while let Some(id) = self.index.next_ready() {
             let Some(entry) = self.entries.get_mut(&id) else { break };
-            if entry.credit <= 0 {
-                entry.credit += WHOLE * entry.share;
-            }
-            if entry.credit > 0 {
+            if entry.turn() {
                 return self.check_out(id, Reason::Joined);
             }
             // An item larger than a batch: it is paid for in later turns.
             self.index.pass_over(id);
         }
         let id = self.next_relief(is_pressed)?;
+        self.entries.get_mut(&id)?.turn();
         self.check_out(id, Reason::Pressure)
     }
 
@@ -224,10 +235,13 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
     pub(crate) fn take_joining(&mut self, room: Weight) -> Option<CheckedOut<K, T>> {
         let next = self.index.next_ready().or_else(|| self.index.oldest()).or_else(|| self.largest());
         let id = next?;
-        let first = self.entries.get_mut(&id)?.reader.as_mut()?.first()?.weight;
+        let entry = self.entries.get_mut(&id)?;
+        let first = entry.reader.as_mut()?.first()?.weight;
         if first.rows > room.rows || first.bytes > room.bytes {
             return None;
         }
+        // As in its turn: what it is given here it must not owe later.
+        entry.turn();
         self.check_out(id, Reason::Joined)
     }
 
@@ -258,8 +272,15 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
             }
             self.relief.pop();
         }
-        if self.index.is_empty() {
+        // More is out than can wait: known without a look at the lanes, which each push under pressure would have to take.
+        let is_enough_out =
+            self.batches_out > 0 && self.out.bytes >= self.held_bytes.saturating_sub(self.out.bytes);
+        if self.index.is_empty() || is_enough_out {
             return;
+        }
+        #[cfg(test)]
+        {
+            self.looks += 1;
         }
         let mut waiting = 0_u64;
         let mut sizes = Vec::new();
@@ -328,12 +349,15 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let weight = std::mem::replace(&mut entry.out, Weight::ZERO);
         self.out = self.out.sub(weight);
-        entry.credit -= cost(weight, &self.policy);
+        // Of a debt no more is kept than one batch can make: turns that are not its own would heap it up.
+        entry.credit = (entry.credit - cost(weight, &self.policy)).max(-WHOLE * BATCH_MAX);
         match ended {
             Ended::Done => entry.done_rows = entry.done_rows.saturating_add(weight.rows),
             Ended::Back { rest_until } => {
                 reader.lane().restored(weight);
                 entry.rest_until = rest_until;
+                // One that fails again and again must not do so in a turn that never ends.
+                entry.credit = entry.credit.min(0);
             }
         }
         entry.reader = Some(reader);
@@ -462,6 +486,14 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
 }
 
 impl<K, T> Entry<K, T> {
+    /// Gives the lane its turn's credit if it has none left. Whether it may take a batch for it.
+    fn turn(&mut self) -> bool {
+        if self.credit <= 0 {
+            self.credit += WHOLE * self.share;
+        }
+        self.credit > 0
+    }
+
     /// The count of rows at the end of the lane now.
     fn rows_known(&self, lane: &Lane<K, T>) -> u64 {
         self.done_rows.saturating_add(self.out.rows).saturating_add(lane.waiting().rows)
@@ -473,5 +505,5 @@ fn cost(weight: Weight, policy: &Policy) -> i64 {
     let part =
         |value: u64, whole: u64| u128::from(value) * WHOLE.unsigned_abs() as u128 / u128::from(whole.max(1));
     let cost = part(weight.rows, policy.rows_max).max(part(weight.bytes, policy.bytes_max)).max(1);
-    i64::try_from(cost).unwrap_or(WHOLE * 64).min(WHOLE * 64)
+    i64::try_from(cost).unwrap_or(i64::MAX).min(WHOLE * BATCH_MAX)
 }

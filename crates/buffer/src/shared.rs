@@ -1,3 +1,6 @@
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 use std::hash::Hash;
 use std::sync::{Arc as Handle, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -17,6 +20,9 @@ use crate::{Budget, JoinLimit, Policy, Taken, Weight, time};
 
 /// How many parts of the buffer's turn a key gets; see [`Lanes::with_shares`](crate::Lanes::with_shares).
 pub(crate) type Shares<K> = Box<dyn Fn(&K) -> u32 + Send + Sync>;
+
+/// Lanes that are let go of under one hold of the lock.
+const SWEPT_AT_ONCE: usize = 1024;
 
 /// When an item came.
 pub(crate) enum Time<C> {
@@ -160,7 +166,7 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
             self.drain(&mut schedule);
             let result = change(&mut schedule);
             loop {
-                let is_pressed = self.is_pressed(&schedule);
+                let is_pressed = self.is_pressed(&mut schedule);
                 schedule.wake(is_pressed, &mut woken);
                 // Those who still sleep are to be woken for what is posted from here on.
                 if schedule.takers.is_idle() || self.inbox.sleep() {
@@ -190,10 +196,11 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
         schedule.posted = posted;
     }
 
-    fn is_pressed(&self, schedule: &Schedule<K, T>) -> bool {
+    fn is_pressed(&self, schedule: &mut Schedule<K, T>) -> bool {
         if planted::is(Plant::RelievesNobody) {
             return false;
         }
+        schedule.held_bytes = self.budget.as_ref().map_or(u64::MAX, Budget::in_use);
         schedule.pressure > 0 || self.budget.as_ref().is_some_and(Budget::is_pressed)
     }
 
@@ -246,10 +253,7 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
         if now.saturating_duration_since(schedule.swept) < KEPT {
             return;
         }
-        schedule.swept = now;
-        if schedule.has_spares && !planted::is(Plant::KeepsSpares) {
-            schedule.has_spares = self.spares.trim();
-        }
+        let mut left = SWEPT_AT_ONCE;
         while !planted::is(Plant::KeepsLanes)
             && let Some(id) = schedule.next_vacant()
         {
@@ -261,6 +265,16 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
                     && !lane.is_posted.load(Ordering::Acquire)
             });
             schedule.vacate(id, is_gone.is_some());
+            left -= 1;
+            if left == 0 {
+                // Not done, and so due at once again: whoever waits for the lock comes in between.
+                return;
+            }
+        }
+        schedule.swept = now;
+        // After the lanes, which leave their segments to it.
+        if schedule.has_spares && !planted::is(Plant::KeepsSpares) {
+            schedule.has_spares = self.spares.trim();
         }
         schedule.shrink();
         if self.lanes.capacity() > ROOMY + 4 * self.lanes.len() {

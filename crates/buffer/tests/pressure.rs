@@ -4,10 +4,12 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use common::{Item, TokioClock, never};
+use common::{Bell, Item, TokioClock, never, poll};
 use standpipe_buffer::{Budget, Lanes, Policy, Pressure, Reason, Taken};
 
 /// A buffer under pressure, as far as these checks need one.
@@ -229,4 +231,32 @@ fn pressure_moves_items_without_bytes_too() {
     assert!(lanes.try_take(now).is_none());
     taken.complete();
     assert!(lanes.try_take(now).is_some());
+}
+
+#[test]
+fn relief_does_not_wait_for_a_batch_that_hangs() {
+    let budget = Budget::new(100);
+    let buffer = standpipe_buffer::Buffer::new(never(), budget.clone());
+    let now = Instant::now();
+    buffer.try_push(0, Item::new(0, 1, 40)).unwrap();
+    buffer.flush(&0);
+    let hangs = buffer.try_take(now).unwrap();
+    for number in 0..36 {
+        buffer.try_push(1, Item::new(number, 1, 1)).unwrap();
+    }
+    let (mut taker, bell) = (buffer.taker(), Bell::new());
+    let waker = Waker::from(Arc::clone(&bell));
+    assert!(budget.is_pressed());
+    assert!(taker.poll_take(now, &mut Context::from_waker(&waker)).is_pending(), "more is out than waits");
+    for number in 36..60 {
+        buffer.try_push(1, Item::new(number, 1, 1)).unwrap();
+    }
+    let mut waits = pin!(budget.acquire(1));
+    assert!(poll(waits.as_mut()).is_pending());
+    assert!(bell.rang(), "60 bytes wait, 40 are out, and all is full");
+    let relief = buffer.try_take(now).unwrap();
+    assert_eq!((*relief.key(), relief.reason()), (1, Reason::Pressure));
+    relief.complete();
+    assert!(poll(waits).is_ready());
+    hangs.complete();
 }

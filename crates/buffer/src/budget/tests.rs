@@ -133,6 +133,15 @@ fn a_listener_that_comes_late_is_called_and_a_dead_one_forgotten() {
 }
 
 #[test]
+fn listeners_that_are_gone_do_not_pile_up_where_nobody_calls() {
+    let budget = Budget::new(100);
+    for _ in 0..1_000 {
+        drop(Bell::on(&budget));
+    }
+    assert!(budget.shared.listeners() <= 8);
+}
+
+#[test]
 fn a_permit_dissolves_into_bytes_that_come_back_in_one_piece() {
     let budget = Budget::new(10);
     let bytes = (0..5).map(|_| budget.try_acquire(2).unwrap().dissolve()).sum();

@@ -32,6 +32,7 @@ pub(super) enum Take {
     /// Taken. `presses`: with it the budget became pressed, and the caller must say so.
     Taken { presses: bool },
     /// Not taken: they are not free, or somebody waits. Where the caller holds the queue's lock, it must wait in it.
+    /// `presses`: it is the first in the queue, and the caller must say so.
     Wait { presses: bool },
     /// The budget is closed.
     Closed,
@@ -123,11 +124,12 @@ impl Word {
             }
             let next = seen | WAITERS | PRESSED | MEASURED;
             if planted::is(Plant::FlagsLate) {
-                let seen = self.state.0.fetch_or(WAITERS | PRESSED | MEASURED, SeqCst);
-                return Take::Wait { presses: seen & PRESSED == 0 };
+                self.state.0.fetch_or(WAITERS | PRESSED | MEASURED, SeqCst);
+                return Take::Wait { presses: true };
             }
+            // Pressed or not: what could not be relieved when that began may have grown since, and now somebody stands.
             if self.state.0.compare_exchange(seen, next, SeqCst, Relaxed).is_ok() {
-                return Take::Wait { presses: seen & PRESSED == 0 };
+                return Take::Wait { presses: true };
             }
         }
     }
