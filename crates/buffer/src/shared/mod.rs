@@ -1,3 +1,4 @@
+mod settle;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -10,11 +11,10 @@ use dashmap::DashMap;
 
 use crate::budget::Panicked;
 use crate::inbox::Inbox;
-use crate::index::LaneId;
 use crate::lane::{Lane, Pushed};
 use crate::planted::{self, Plant};
-use crate::queue::{Chain, Entry, Reader, Spares};
-use crate::schedule::{CheckedOut, Ended, KEPT, ROOMY, Schedule};
+use crate::queue::{Chain, Entry, Spares};
+use crate::schedule::{CheckedOut, KEPT, ROOMY, Schedule};
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::{Budget, JoinLimit, Policy, Taken, Weight, time};
 
@@ -324,65 +324,6 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
         self.change_first(panicked, |schedule| schedule.cut(id, reader.lane(), span.weight));
         let oldest = (oldest > 0).then(|| time::instant(self.began, oldest));
         Taken::new(Handle::clone(self), id, reader, span, reason, oldest)
-    }
-
-    /// Gives a lane back after its batch of `items` items. Returns whether a batch that came back was kept.
-    pub(crate) fn settle(&self, id: LaneId, reader: Reader<K, T>, items: usize, ended: Ended) -> bool {
-        // Whatever panics meanwhile, an item or a waker: the lane must be free in the end.
-        let mut panicked = Panicked::default();
-        let is_kept = self.settle_first(&mut panicked, id, reader, items, ended);
-        panicked.go_on();
-        is_kept
-    }
-
-    fn settle_first(
-        &self,
-        panicked: &mut Panicked,
-        id: LaneId,
-        reader: Reader<K, T>,
-        items: usize,
-        ended: Ended,
-    ) -> bool {
-        let mut held = Some(reader);
-        let (mut ended, mut is_kept) = (ended, true);
-        loop {
-            let discard = self.change_first(panicked, |schedule| {
-                let discard = schedule.discard_of(id, matches!(ended, Ended::Done));
-                if discard.rows == 0 {
-                    held.take().into_iter().for_each(|reader| schedule.settle(id, reader, ended));
-                }
-                discard
-            });
-            let Some(reader) = &mut held else { return is_kept };
-            if let Ended::Back { .. } = ended {
-                // Dropped as if it had been written: it is not wanted any more.
-                let bytes = reader.walk(items).bytes();
-                reader.consume(items, |item| panicked.catch(|| drop(item)));
-                panicked.catch(|| reader.lane().release(bytes));
-                (ended, is_kept) = (Ended::Done, false);
-                continue;
-            }
-            let mut dropped = Weight::ZERO;
-            while dropped.rows < discard.rows
-                && let Some(entry) = reader.take_first()
-            {
-                dropped = dropped.add(entry.weight);
-                panicked.catch(|| drop(entry.item));
-            }
-            let lane = reader.lane();
-            self.change_first(panicked, |schedule| schedule.discarded(id, lane, dropped, discard));
-            panicked.catch(|| lane.release(dropped.bytes));
-        }
-    }
-
-    /// Drops what the lane holds: now, or when its batch that is out is settled.
-    pub(crate) fn discard(&self, key: &K) {
-        let Some(lane) = self.known(key) else { return };
-        let mut panicked = Panicked::default();
-        if let Some((id, reader)) = self.change_first(&mut panicked, |schedule| schedule.discard(&lane)) {
-            self.settle_first(&mut panicked, id, reader, 0, Ended::Done);
-        }
-        panicked.go_on();
     }
 
     pub(crate) fn flush(&self, key: &K) {

@@ -1,3 +1,6 @@
+mod relief;
+mod vacancy;
+
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::task::{Poll, Waker};
@@ -5,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use crate::index::{Index, LaneId};
 use crate::lane::Lane;
-use crate::planted::{self, Plant};
 use crate::queue::{Front, Reader};
 use crate::sync::{Arc, Ordering};
 use crate::takers::Takers;
@@ -245,67 +247,6 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
         self.check_out(id, Reason::Joined)
     }
 
-    fn largest(&self) -> Option<LaneId> {
-        self.index.takeable().max_by_key(|&id| (self.waiting_in(id).bytes, id))
-    }
-
-    fn waiting_in(&self, id: LaneId) -> Weight {
-        self.entries.get(&id).map_or(Weight::ZERO, |entry| entry.lane.waiting())
-    }
-
-    /// The next lane that is taken because memory is short: the largest first, until what is out weighs as much as
-    /// what waits. One look over the lanes serves a whole round.
-    fn next_relief(&mut self, is_pressed: bool) -> Option<LaneId> {
-        if !is_pressed {
-            self.relief.clear();
-            return None;
-        }
-        self.plan_relief();
-        self.relief.pop()
-    }
-
-    /// Plans the next round of relief, if there is none left of this one.
-    fn plan_relief(&mut self) {
-        while let Some(&id) = self.relief.last() {
-            if self.index.is_takeable(id) {
-                return;
-            }
-            self.relief.pop();
-        }
-        // More is out than can wait: known without a look at the lanes, which each push under pressure would have to take.
-        let is_enough_out =
-            self.batches_out > 0 && self.out.bytes >= self.held_bytes.saturating_sub(self.out.bytes);
-        if self.index.is_empty() || is_enough_out {
-            return;
-        }
-        #[cfg(test)]
-        {
-            self.looks += 1;
-        }
-        let mut waiting = 0_u64;
-        let mut sizes = Vec::new();
-        for (&id, entry) in &self.entries {
-            let bytes = entry.lane.waiting().bytes;
-            waiting = waiting.saturating_add(bytes);
-            let is_open = self.policy.full(entry.lane.waiting()).is_none();
-            if self.index.is_takeable(id) && !(planted::is(Plant::SkipsOpenLanes) && is_open) {
-                sizes.push((bytes, id));
-            }
-        }
-        let mut out = self.out.bytes;
-        sizes.sort_unstable();
-        let mut is_first = self.batches_out == 0;
-        while let Some((bytes, id)) = sizes.pop()
-            && (is_first || out < waiting)
-        {
-            is_first = false;
-            out = out.saturating_add(bytes);
-            waiting = waiting.saturating_sub(bytes);
-            self.relief.push(id);
-        }
-        self.relief.reverse();
-    }
-
     fn check_out(&mut self, id: LaneId, otherwise: Reason) -> Option<CheckedOut<K, T>> {
         let entry = self.entries.get_mut(&id)?;
         let reader = entry.reader.take()?;
@@ -405,50 +346,6 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
         let is_sweep_due = self.has_spares || !self.idle.is_empty();
         let sweep = is_sweep_due.then(|| self.swept + KEPT);
         self.deadline().into_iter().chain(sweep).min()
-    }
-
-    /// The next lane that was empty for long, for the caller to see whether a producer holds it.
-    pub(crate) fn next_vacant(&mut self) -> Option<LaneId> {
-        while let Some(&(since, id)) = self.idle.front() {
-            if self.now.saturating_duration_since(since) < KEPT {
-                return None;
-            }
-            self.idle.pop_front();
-            let Some(entry) = self.entries.get_mut(&id) else { continue };
-            if !entry.is_idle {
-                entry.is_listed = false;
-            } else if entry.reader.is_none() {
-                self.idle.push_back((self.now, id));
-            } else if self.now.saturating_duration_since(entry.idle_since) < KEPT {
-                self.idle.push_back((entry.idle_since, id));
-            } else {
-                return Some(id);
-            }
-        }
-        None
-    }
-
-    pub(crate) fn lane_of(&self, id: LaneId) -> Option<&Arc<Lane<K, T>>> {
-        self.entries.get(&id).map(|entry| &entry.lane)
-    }
-
-    /// Forgets a lane, or keeps it for another while.
-    pub(crate) fn vacate(&mut self, id: LaneId, is_gone: bool) {
-        if is_gone {
-            self.entries.remove(&id);
-        } else {
-            self.idle.push_back((self.now, id));
-        }
-    }
-
-    /// Lets go of room that a burst took.
-    pub(crate) fn shrink(&mut self) {
-        let wanted = ROOMY + 2 * self.entries.len();
-        self.entries.shrink_to(wanted);
-        self.idle.shrink_to(wanted);
-        self.posted.shrink_to(wanted);
-        self.relief.shrink_to(wanted);
-        self.index.shrink_to(wanted);
     }
 
     /// Lanes that have items or a batch out.
