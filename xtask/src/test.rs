@@ -38,7 +38,7 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
         )
     });
     stage("tests", 1080, &|| cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
-    stage("counts", 180, &counts);
+    stage("counts", 300, &counts);
     stage("planted in the log", 120, &planted);
     stage("pool: rows, planted and not", 180, &pool);
     stage("planted in the buffer", 180, &planted_in_buffer);
