@@ -27,6 +27,8 @@ static WOKEN: Condvar = Condvar::new();
 enum Role {
     /// A step of ours, killed with all that it started.
     Step,
+    /// A program with steps and clean-up of its own: it and all that it started get the signal, and are killed by a second one.
+    Stage,
     /// A program that somebody runs through us: it gets the signal, and ends as it likes.
     Guest,
 }
@@ -43,11 +45,15 @@ pub(crate) fn watch() -> Result<(), String> {
         Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]).map_err(|error| format!("signals: {error}"))?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            STOPPED.store(true, Ordering::SeqCst);
+            let is_first = !STOPPED.swap(true, Ordering::SeqCst);
             let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
             // Whoever it is may have ended just now.
             match *running {
-                Some((Role::Step, group)) => drop(kill_process_group(group, Signal::KILL)),
+                Some((Role::Stage, group)) if is_first => {
+                    let signal = Signal::from_named_raw(signal).unwrap_or(Signal::TERM);
+                    let _ = kill_process_group(group, signal);
+                }
+                Some((Role::Step | Role::Stage, group)) => drop(kill_process_group(group, Signal::KILL)),
                 Some((Role::Guest, guest)) => forward(guest, signal),
                 None => {}
             }
@@ -81,21 +87,25 @@ pub(crate) fn pause(duration: Duration) -> Result<(), String> {
 /// Runs a program to its end in a process group of its own, and takes what it prints.
 pub(crate) fn output(command: &mut Command) -> Result<Output, String> {
     command.stdin(Stdio::null());
-    to_its_end(command, Child::wait_with_output)
+    to_its_end(command, Role::Step, Child::wait_with_output)
 }
 
-/// The same, and what it prints goes where our own output goes.
+/// The same, and what it prints goes where our own output goes; a signal leaves it the time to clean up.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus, String> {
     command.stdin(Stdio::null());
-    to_its_end(command, |mut child| child.wait())
+    to_its_end(command, Role::Stage, |mut child| child.wait())
 }
 
-fn to_its_end<T>(command: &mut Command, wait: impl FnOnce(Child) -> io::Result<T>) -> Result<T, String> {
+fn to_its_end<T>(
+    command: &mut Command,
+    role: Role,
+    wait: impl FnOnce(Child) -> io::Result<T>,
+) -> Result<T, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let failed = |error| check().err().unwrap_or_else(|| format!("{name}: {error}"));
     // Where nobody watches, the terminal's signals must reach the child by themselves.
     let is_watched = WATCHED.load(Ordering::SeqCst);
-    let child = spawn(command, is_watched.then_some(Role::Step)).map_err(failed)?;
+    let child = spawn(command, is_watched.then_some(role)).map_err(failed)?;
     let result = wait(child);
     *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = None;
     check()?;
@@ -120,7 +130,7 @@ fn spawn(command: &mut Command, role: Option<Role>) -> io::Result<Child> {
         return Err(io::Error::other(INTERRUPTED));
     }
     let Some(role) = role else { return command.spawn() };
-    if role == Role::Step {
+    if role != Role::Guest {
         command.process_group(0);
     }
     let child = command.spawn()?;

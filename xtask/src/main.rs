@@ -10,6 +10,7 @@ mod licences;
 mod nightly;
 mod services;
 mod stage;
+mod support;
 mod test;
 mod tidy;
 

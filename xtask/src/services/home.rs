@@ -122,8 +122,22 @@ fn is_wanted(home: &Path) -> bool {
     recorded(home).is_some_and(|record| record.stays) && !process::working_in(home).is_empty()
 }
 
+/// Ends the servers whose homes somebody removed.
+pub(super) fn end_orphans(root: &Path) {
+    let orphans = process::orphans(root);
+    if orphans.is_empty() {
+        return;
+    }
+    eprintln!("services: ending servers whose files were removed");
+    // PostgreSQL gives its shared memory back so.
+    process::signal(&orphans, Signal::INT);
+    process::wait_until(Duration::from_secs(5), || process::orphans(root).is_empty());
+    process::signal(&process::orphans(root), Signal::KILL);
+}
+
 /// Removes what killed runs left.
 fn clean(root: &Path) {
+    end_orphans(root);
     for seen in all(root) {
         let (Some(home), false) = (seen.home, is_wanted(&seen.path)) else { continue };
         if !seen.processes.is_empty() {

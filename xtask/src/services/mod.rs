@@ -33,10 +33,14 @@ use crate::{Outcome, interrupt};
 use account::Account;
 use servers::DEVELOPER;
 
-pub(crate) use pgbouncer::PgBouncer;
-pub(crate) use postgres::{Options, Postgres};
+pub(crate) use root::remark;
 pub(crate) use servers::Servers;
 pub(crate) use unavailable::Unavailable;
+#[allow(unused_imports, reason = "for whoever starts a server of its own, to kill it")]
+pub(crate) use {
+    pgbouncer::PgBouncer,
+    postgres::{Options, Postgres},
+};
 
 /// The arguments of `services`.
 #[derive(Args)]
@@ -181,6 +185,7 @@ fn stop() -> Outcome {
     // What stands before a server has a longer name, and goes first.
     all.reverse();
     let mut kept = Vec::new();
+    home::end_orphans(&root);
     for seen in all {
         match seen.home {
             Some(home) => {
@@ -218,7 +223,7 @@ fn place() -> Result<PathBuf, String> {
 
 /// What whoever waits for the servers should know of them.
 fn said(servers: &Servers) {
-    eprintln!("services: data in {}", servers.place().display());
+    eprintln!("services: data in {}{}", servers.place().display(), remark(servers.place()));
     for why in servers.missing() {
         eprintln!("services: WITHOUT one: {why}");
     }

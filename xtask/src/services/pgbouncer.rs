@@ -71,10 +71,6 @@ impl PgBouncer {
         format!("postgres://{USER}:{}@127.0.0.1:{}/postgres", self.password, self.port)
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Stops it, and removes its files. Dropping it does the same.
     pub(crate) fn stop(mut self) -> Result<(), Unavailable> {
         self.remove()

@@ -73,6 +73,7 @@ const PORTS: u32 = 5;
 /// A socket's path fits into this many bytes, with its name.
 const SOCKET_PATH_MAX: usize = 85;
 
+#[allow(dead_code, reason = "part of what a server that is killed needs around it")]
 impl Postgres {
     /// Starts one, installing PostgreSQL first where it is not there and we may. Blocks until it takes connections.
     pub(crate) fn start(options: &Options<'_>) -> Result<Self, Unavailable> {

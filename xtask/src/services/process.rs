@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -20,23 +20,39 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// The living processes of the servers that work in `dir` or below it.
 pub(super) fn working_in(dir: &Path) -> Vec<Pid> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers.filter(|pid| works_in(*pid, dir)).filter_map(Pid::from_raw).collect()
+    all().filter(|(_, place)| place.dir.starts_with(dir)).map(|(pid, _)| pid).collect()
 }
 
-fn works_in(pid: i32, dir: &Path) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+/// Those whose directory was removed under them, as whoever removes a whole build does.
+pub(super) fn orphans(dir: &Path) -> Vec<Pid> {
+    all().filter(|(_, place)| place.is_removed && place.dir.starts_with(dir)).map(|(pid, _)| pid).collect()
+}
+
+/// Where a process works.
+struct Place {
+    dir: PathBuf,
+    is_removed: bool,
+}
+
+fn all() -> impl Iterator<Item = (Pid, Place)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter_map(|pid: i32| Some((Pid::from_raw(pid)?, place(pid)?)))
+}
+
+/// `None` for what has ended, is no server, or is none of ours to look at.
+fn place(pid: i32) -> Option<Place> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // `pid (name) state ...`; a name may hold anything.
-    let (Some(open), Some(close)) = (stat.find('('), stat.rfind(')')) else { return false };
-    let is_gone = stat[close..].starts_with(") Z") || stat[close..].starts_with(") X");
-    if is_gone || !PROGRAMS.contains(&&stat[open + 1..close]) {
-        return false;
+    let (open, close) = (stat.find('(')?, stat.rfind(')')?);
+    let has_ended = stat[close..].starts_with(") Z") || stat[close..].starts_with(") X");
+    if has_ended || !PROGRAMS.contains(&stat.get(open + 1..close)?) {
+        return None;
     }
-    let Ok(place) = fs::read_link(format!("/proc/{pid}/cwd")) else { return false };
+    let dir = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
     // What the kernel says of a directory that was removed.
-    let text = place.to_string_lossy();
-    Path::new(text.strip_suffix(" (deleted)").unwrap_or(&text)).starts_with(dir)
+    let rest = dir.to_str().and_then(|dir| dir.strip_suffix(" (deleted)")).map(PathBuf::from);
+    Some(Place { is_removed: rest.is_some(), dir: rest.unwrap_or(dir) })
 }
 
 /// Sends a signal to all of them. One that has just ended is no error.

@@ -48,6 +48,13 @@ pub(super) fn open(dir: &Path) -> Result<(), Unavailable> {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(Unavailable::at(dir))
 }
 
+/// What should be known of figures that are taken there.
+pub(crate) fn remark(dir: &Path) -> &'static str {
+    const TMPFS: u64 = 0x0102_1994;
+    let is_memory = rustix::fs::statfs(dir).is_ok_and(|about| u64::try_from(about.f_type) == Ok(TMPFS));
+    if is_memory { ", which lies in memory: a sync costs nothing there" } else { "" }
+}
+
 /// FNV-1a: the same for every version of the compiler, so that the next run finds what this one left.
 fn digest(path: &Path) -> u64 {
     let bytes = path.as_os_str().as_encoded_bytes();

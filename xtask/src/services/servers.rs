@@ -63,7 +63,7 @@ impl Servers {
     }
 
     /// The directory of the PostgreSQL.
-    pub(super) fn place(&self) -> &Path {
+    pub(crate) fn place(&self) -> &Path {
         self.postgres.home().path()
     }
 
