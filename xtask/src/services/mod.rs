@@ -52,20 +52,21 @@ pub(crate) struct ServicesArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  eval \"$(cargo xtask services env)\"           servers that stay, and their variables in this shell
-  cargo test -p standpipe-postgres             finds them by these variables
-  cargo xtask services run -- psql \"$URL\"      servers for one command
+  eval \"$(cargo xtask services env)\"    servers that stay, and their variables in this shell
+  cargo xtask services run -- cargo test -p xtask
+                                        servers for one command
   cargo xtask services run -- sh -c 'psql \"$STANDPIPE_TEST_POSTGRES\"'
-  cargo xtask services stop                    ends what `env` started, and what a killed run left
+  cargo xtask services stop             ends what `env` started, and what a killed run left
 
 Variables for tests:
-  STANDPIPE_TEST_POSTGRES      the superuser's URL, with the password; TLS on and optional, two-phase commit on
-  STANDPIPE_TEST_POSTGRES_CA   the certificate of who signed the server's, for localhost and 127.0.0.1
+  STANDPIPE_TEST_POSTGRES      the superuser's URL, with its password; TLS on and optional
+  STANDPIPE_TEST_POSTGRES_CA   the certificate of who signed the server's
   STANDPIPE_TEST_PGBOUNCER     the same server through PgBouncer in transaction mode
 
-Data lies in target/services, or in the temporary directory where the servers' account can't reach that: servers refuse root,
-and are run as `postgres` or `nobody` then. STANDPIPE_SERVICES_DIR names another place. What is not installed is installed with
-apt-get where we are root or have sudo without a password; STANDPIPE_SERVICES_INSTALL=no forbids it.";
+Data lies in target/services. Servers refuse root: root's run as `postgres` or `nobody`, and where
+that account can't reach target, in the temporary directory. STANDPIPE_SERVICES_DIR names another
+place. What is not installed is installed with apt-get where we are root or have sudo without a
+password; STANDPIPE_SERVICES_INSTALL=no forbids it.";
 
 #[derive(Subcommand)]
 enum Services {
