@@ -183,12 +183,6 @@ impl Budget {
         self.shared.take(bytes)
     }
 
-    /// As [`take`](Self::take), where nobody is held back; otherwise the way is [`admit`](Self::admit).
-    #[inline]
-    pub(crate) fn take_if_calm(&self, bytes: u64) -> bool {
-        !self.is_pressed() && matches!(self.shared.take(bytes), Ok(true))
-    }
-
     /// Gives back bytes that a permit was [dissolved](Permit::dissolve) into; of many items with one call.
     #[inline]
     pub(crate) fn release(&self, bytes: u64) {
