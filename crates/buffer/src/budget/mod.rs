@@ -168,7 +168,6 @@ impl Budget {
     }
 
     /// Calls `listener` whenever the budget becomes pressed, once each time; at once, if it is now.
-    #[allow(dead_code, reason = "for the lanes")]
     pub(crate) fn listen(&self, listener: Weak<dyn Relief>) {
         self.shared.listen(listener);
     }
