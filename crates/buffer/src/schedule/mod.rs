@@ -7,6 +7,7 @@ use std::hash::Hash;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::budget::Panicked;
 use crate::index::{Index, LaneId};
 use crate::lane::Lane;
 use crate::queue::{Front, Reader};
@@ -343,6 +344,15 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
             due += usize::from(!self.relief.is_empty());
         }
         self.takers.wake_up_to(due, woken);
+    }
+}
+
+impl<K, T> Drop for Schedule<K, T> {
+    fn drop(&mut self) {
+        // One by one: a map that is dropped leaves the rest where it is when one of them panics.
+        let mut panicked = Panicked::default();
+        self.entries.drain().for_each(|(_, entry)| panicked.catch(|| drop(entry)));
+        panicked.go_on();
     }
 }
 
