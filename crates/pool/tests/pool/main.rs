@@ -11,6 +11,7 @@ mod lending;
 mod panics;
 mod resets;
 mod timeouts;
+mod wakers;
 mod wrong;
 
 use std::{
