@@ -155,6 +155,8 @@ impl<K, T> Lane<K, T> {
             && bytes > 0
         {
             budget.release(bytes);
+            // Once for a batch: an item does not pay for it.
+            budget.record();
         }
     }
 }

@@ -161,8 +161,9 @@ impl Budget {
         self.shared.slope.rate(now)
     }
 
-    /// Brings the gauge of the feature `metrics` up to date. By itself the budget does that when pressure begins and ends,
-    /// so that requests need not: call it before the gauges are read. Without the feature it does nothing.
+    /// Brings the gauge of the feature `metrics` up to date. By itself the budget does that when pressure begins and ends, and
+    /// a [`Buffer`](crate::Buffer) when a batch is taken and when its bytes come back, so that requests need not. Whoever uses a
+    /// budget without one calls it now and then. Without the feature it does nothing.
     pub fn record(&self) {
         self.shared.fill.record(self.in_use());
     }

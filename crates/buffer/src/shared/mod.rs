@@ -341,6 +341,7 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
             reader.lane().release(span.weight.bytes);
         }
         self.change_first(panicked, |schedule| schedule.cut(id, reader.lane(), span.weight));
+        panicked.catch(|| self.budget.iter().for_each(Budget::record));
         let oldest = (oldest > 0).then(|| time::instant(self.began, oldest));
         Taken::new(Handle::clone(self), id, reader, span, reason, oldest)
     }
