@@ -40,6 +40,11 @@ pub trait TargetFixture: Sync {
         Type::ALL.to_vec()
     }
 
+    /// Whether readers of a table that is being emptied wait for the commit, rather than see its old rows until then.
+    fn empties_behind_a_lock(&self) -> bool {
+        false
+    }
+
     /// Makes the next commit lose its reply, carried out or not; false where the fixture cannot do so, and the case is
     /// skipped.
     fn lose_next_commit(&self, committed: bool) -> bool {

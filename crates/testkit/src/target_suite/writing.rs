@@ -104,7 +104,9 @@ pub async fn branch_duty_2_truncate_is_part_of_the_commit(fixture: &dyn TargetFi
             let mut branch = begin_with(&*world.a, &claim, &rows).await;
             branch.write(&batch(&claim.lane, &table, &[&[4]])).await.unwrap();
             branch.advance(&claim, &to(20)).await.unwrap();
-            assert_eq!(world.sorted_ids(&table).await, [1, 2], "emptied before the commit");
+            if !fixture.empties_behind_a_lock() {
+                assert_eq!(world.sorted_ids(&table).await, [1, 2], "emptied before the commit");
+            }
             if commits {
                 branch.commit().await.unwrap();
             } else {

@@ -27,7 +27,7 @@ impl TargetFixture for Server<'_> {
     }
 
     async fn rows(&self, table: &TableName) -> Vec<Vec<Option<String>>> {
-        self.database.rows(&format!("SELECT * FROM \"{}\" ORDER BY ctid", table.name)).await
+        self.database.rows(&format!("SELECT * FROM \"{}\" ORDER BY ctid", table.name.replace('"', "\"\""))).await
     }
 
     /// Until nobody is about to ask for a lock: whoever runs or waits for one has been seen to wait, or is idle.
@@ -39,6 +39,10 @@ impl TargetFixture for Server<'_> {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    fn empties_behind_a_lock(&self) -> bool {
+        true // TRUNCATE
     }
 
     fn suffix(&self) -> String {
