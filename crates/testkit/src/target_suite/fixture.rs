@@ -40,6 +40,11 @@ pub trait TargetFixture: Sync {
         Type::ALL.to_vec()
     }
 
+    /// What the target's numeric columns take besides numbers, of `NaN`, `Infinity` and `-Infinity`.
+    fn special_numerics(&self) -> Vec<&'static str> {
+        vec!["NaN", "Infinity", "-Infinity"]
+    }
+
     /// Makes the next commit lose its reply, carried out or not; false where the fixture cannot do so, and the case is
     /// skipped.
     fn lose_next_commit(&self, committed: bool) -> bool {
