@@ -268,6 +268,7 @@ pub(crate) fn numeric_from_float4(value: f32, out: &mut Vec<u8>) {
     push_shortest(value, out);
 }
 
+/// `negative` is for magnitudes above zero only.
 pub(crate) fn push_int(negative: bool, magnitude: u128, out: &mut Vec<u8>) {
     let mut digits = [0_u16; 10];
     let mut rest = magnitude;
@@ -286,7 +287,7 @@ pub(crate) fn push_int(negative: bool, magnitude: u128, out: &mut Vec<u8>) {
     }
     let end = digits.iter().rposition(|digit| *digit != 0).map_or(start, |last| last + 1);
     let weight = (digits.len() - start).saturating_sub(1);
-    let sign = if negative && magnitude > 0 { NEGATIVE } else { 0 };
+    let sign = if negative { NEGATIVE } else { 0 };
     push_header((end - start) as u16, weight as i16, sign, 0, out);
     for digit in &digits[start..end] {
         out.extend_from_slice(&digit.to_be_bytes());

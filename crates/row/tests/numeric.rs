@@ -102,6 +102,7 @@ fn what_is_no_number_or_beyond_the_bounds_is_refused() {
     for (text, expected) in [
         ("1e131072".to_owned(), whole),
         ("-1e1073741823".to_owned(), whole),
+        ("0e1073741823".to_owned(), whole),
         ("0e99999999999999999999999".to_owned(), whole),
         (format!("1{}", "0".repeat(131_072)), whole),
         ("1e-16384".to_owned(), scale),
