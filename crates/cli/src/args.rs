@@ -108,6 +108,7 @@ pub(crate) struct LoadArgs {
     pub(crate) create: bool,
     /// Types of columns [default: the table's; for one that is made, those found in the input]. Types are bool int2
     /// int4 int8 float4 float8 text bytea date time timestamp timestamptz uuid json
+    /// numeric
     #[arg(long, value_name = "COL=TYPE", value_delimiter = ',', value_parser = column_type)]
     pub(crate) types: Vec<(String, standpipe::Type)>,
     /// What separates CSV fields: one ASCII character; \t for tabs

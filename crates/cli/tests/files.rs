@@ -168,6 +168,28 @@ fn packed_files_open_by_themselves() {
 }
 
 #[test]
+fn no_digit_of_a_numeric_is_lost() {
+    let place = Place::new();
+    place.write("p.csv", "id,price\n1,9007199254740993.10\n2,1.5e3\n3,\n4,1,5\n5,x\n6,1e131072\n7,NaN\n");
+    let ran = place.load("p.csv --create --types price=numeric");
+    ran.exits(3).says("p.csv:6: column price: expected a number, found \"x\"");
+    ran.says("p.csv:7: column price: expected a number of at most 131072 digits before the point");
+    ran.says("p.csv:8: column price: expected a finite number");
+    place.write("q.ndjson", "{\"id\":8,\"price\":0.10000000000000000000000001}\n{\"id\":9,\"price\":1e25}\n");
+    place.load("q.ndjson --table p --types price=decimal").exits(0);
+    assert_eq!(
+        place.rows("select id, typeof(price), price from p order by id"),
+        [
+            "1|text|9007199254740993.10",
+            "2|text|1500",
+            "3|null|NULL",
+            "8|text|0.10000000000000000000000001",
+            "9|text|10000000000000000000000000",
+        ]
+    );
+}
+
+#[test]
 fn many_shapes_of_csv() {
     let place = Place::new();
     place.write(

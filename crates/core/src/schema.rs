@@ -34,11 +34,13 @@ pub enum Type {
     Uuid,
     /// JSON as UTF-8 text.
     Json,
+    /// An exact decimal number of up to 131,072 digits before the point and 16,383 behind it: 8 bytes and 2 for every 4 digits.
+    Numeric,
 }
 
 impl Type {
     /// Every type, in the order of their codes.
-    pub const ALL: [Type; 14] = [
+    pub const ALL: [Type; 15] = [
         Type::Bool,
         Type::Int2,
         Type::Int4,
@@ -53,6 +55,7 @@ impl Type {
         Type::Timestamptz,
         Type::Uuid,
         Type::Json,
+        Type::Numeric,
     ];
 
     /// The code that stands for the type on disk. Never changes.
@@ -73,6 +76,7 @@ impl Type {
             Type::Timestamptz => 12,
             Type::Uuid => 13,
             Type::Json => 14,
+            Type::Numeric => 15,
         }
     }
 
@@ -91,7 +95,7 @@ impl Type {
             Type::Int4 | Type::Float4 | Type::Date => Some(4),
             Type::Int8 | Type::Float8 | Type::Time | Type::Timestamp | Type::Timestamptz => Some(8),
             Type::Uuid => Some(16),
-            Type::Text | Type::Bytea | Type::Json => None,
+            Type::Text | Type::Bytea | Type::Json | Type::Numeric => None,
         }
     }
 
@@ -113,6 +117,7 @@ impl Type {
             Type::Timestamptz => "timestamptz",
             Type::Uuid => "uuid",
             Type::Json => "json",
+            Type::Numeric => "numeric",
         }
     }
 
@@ -134,6 +139,7 @@ impl Type {
             "timestamptz" => Type::Timestamptz,
             "uuid" => Type::Uuid,
             "json" | "jsonb" => Type::Json,
+            "numeric" | "decimal" => Type::Numeric,
             _ => return None,
         })
     }

@@ -6,7 +6,7 @@ use standpipe_core::{Block, Origin, RejectedRow, Schema, Type};
 use crate::error::RowError;
 use crate::lines::LineTable;
 
-/// Whether NaN and the infinities may stand in float columns.
+/// Whether NaN and the infinities may stand in float and numeric columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NonFinite {
     /// They are refused, since not every target can hold them (SQLite turns NaN into NULL).

@@ -13,6 +13,7 @@ mod json;
 mod json_encode;
 mod lines;
 mod number;
+mod numeric;
 mod render;
 mod ser;
 mod ser_field;
@@ -34,6 +35,7 @@ pub use feed::{Position, Refused};
 pub use infer::Inference;
 pub use json::{JsonEntry, JsonLine, JsonLines};
 pub use json_encode::{JsonEncoder, UnknownField};
+pub use numeric::{Numeric, numeric_from_float, numeric_from_int, parse_numeric, render_numeric};
 pub use render::render_json;
 pub use time::{
     parse_date, parse_time, parse_timestamp, render_date, render_time, render_timestamp, us_from_unix,

@@ -10,7 +10,7 @@ pub(crate) const FLOAT8: Expected = "a number within the range of float8";
 pub(crate) const FINITE: Expected = "a finite number (the target cannot hold NaN and the infinities)";
 
 const INTEGER: Expected = "an integer";
-const NUMBER: Expected = "a number";
+pub(crate) const NUMBER: Expected = "a number";
 
 /// An integer: `-?\d+(\.0*)?`.
 #[inline]

@@ -2,7 +2,7 @@ use standpipe_core::{Block, Error, Type};
 
 use crate::tuples::{Tuple, Tuples};
 use crate::value::Value;
-use crate::{time, uuid};
+use crate::{numeric, time, uuid};
 
 /// A row of a block as a JSON object, as dead letters keep it: what [`JsonEncoder`](crate::JsonEncoder) makes the same
 /// row of again. Goes through the rows before it; [`Tuple::render_json`] is for those who are there already.
@@ -22,7 +22,7 @@ pub fn render_json(block: &Block, row: u32) -> Result<String, Error> {
 
 impl Tuple<'_> {
     /// The tuple as a JSON object. Dates and times are strings in ISO 8601, bytes a string of `\x` and hexadecimal
-    /// digits, NaN and the infinities strings; columns that are NULL are there as null.
+    /// digits, NaN and the infinities strings; a numeric is a number with all its digits; columns that are NULL are there as null.
     ///
     /// # Errors
     /// [`Corrupt`](standpipe_core::ErrorKind::Corrupt) when a value is none of its type.
@@ -69,6 +69,8 @@ fn render_value(kind: Type, value: Value<'_>, scratch: &mut Vec<u8>, out: &mut V
         Value::Timestamp(us) => quoted(&|out| time::render_timestamp(us, false, out)),
         Value::Timestamptz(us) => quoted(&|out| time::render_timestamp(us, true, out)),
         Value::Uuid(value) => quoted(&|out| uuid::render_uuid(&value, out)),
+        Value::Numeric(value) if value.is_finite() => numeric::render_numeric(value, out),
+        Value::Numeric(value) => quoted(&|out| numeric::render_numeric(value, out)),
         Value::Json(value) => out.extend_from_slice(value.as_bytes()),
     }
 }

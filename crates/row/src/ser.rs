@@ -14,7 +14,8 @@ impl BlockBuilder {
     /// A field that is missing, or `None`, is NULL; a field that no column has is a fault. Strings are read as the
     /// column's type asks for ([`parse`](Self::parse)): RFC 3339 text goes to timestamptz, for example. Unit variants
     /// are their names. Whatever nests goes to json and text columns as JSON, and a json column takes every value as
-    /// JSON. Numbers are converted where nothing is lost. A struct whose fields come in the order of the columns costs
+    /// JSON. Numbers are converted where nothing is lost; a numeric column takes every
+    /// integer, floats by their shortest decimal text, and strings. A struct whose fields come in the order of the columns costs
     /// no look-up; for any other order the columns that were found are remembered.
     ///
     /// ```

@@ -6,9 +6,9 @@ use serde::ser::{Impossible, Serialize, SerializeSeq, SerializeTuple, Serializer
 use standpipe_core::Type;
 
 use crate::builder::BlockBuilder;
-use crate::number;
 use crate::ser::SerError;
 use crate::write::kind_name;
+use crate::{number, numeric};
 
 /// Writes the value to the builder's next column, or makes it a fault of the row.
 #[inline]
@@ -59,22 +59,25 @@ impl FieldSerializer<'_> {
     }
 
     fn wide(
-        self,
+        mut self,
         value: Result<i64, std::num::TryFromIntError>,
-        shown: impl std::fmt::Debug,
+        negative: bool,
+        magnitude: u128,
     ) -> Result<(), SerError> {
-        match value {
-            Ok(value) => self.serialize_i64(value),
-            Err(_) if self.builder.kind() == Some(Type::Text) => {
-                let mut this = self;
-                this.text_of(shown);
-                Ok(())
+        if let Ok(value) = value {
+            return self.serialize_i64(value);
+        }
+        let shown = format_args!("{}{magnitude}", if negative { "-" } else { "" });
+        match self.builder.kind() {
+            Some(Type::Numeric) => {
+                self.builder.put_number(|out| numeric::push_int(negative, magnitude, out));
             }
-            Err(_) => {
-                self.builder.refuse(number::INT8, format_args!("{shown:?}"));
-                Ok(())
+            Some(Type::Text) => self.text_of(shown),
+            _ => {
+                self.builder.refuse(number::INT8, shown);
             }
         }
+        Ok(())
     }
 }
 
@@ -121,21 +124,24 @@ impl<'b> Serializer for FieldSerializer<'b> {
     }
 
     fn serialize_u64(self, value: u64) -> Result<(), SerError> {
-        self.wide(i64::try_from(value), value)
+        self.wide(i64::try_from(value), false, value.into())
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), SerError> {
-        self.wide(i64::try_from(value), value)
+        self.wide(i64::try_from(value), value < 0, value.unsigned_abs())
     }
 
     fn serialize_u128(self, value: u128) -> Result<(), SerError> {
-        self.wide(i64::try_from(value), value)
+        self.wide(i64::try_from(value), false, value)
     }
 
     fn serialize_f32(mut self, value: f32) -> Result<(), SerError> {
         match self.builder.kind() {
             // The spelling that an f32 has, not the one of the f64 that is nearest to it.
             Some(Type::Text) => self.text_of(value),
+            Some(Type::Numeric) if value.is_finite() => {
+                self.builder.put_number(|out| numeric::numeric_from_float4(value, out));
+            }
             _ => return self.serialize_f64(f64::from(value)),
         }
         Ok(())

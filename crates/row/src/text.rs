@@ -6,7 +6,7 @@ use standpipe_core::Type;
 use crate::builder::{BlockBuilder, NonFinite};
 use crate::error::Expected;
 use crate::uuid::{hex_pair, parse_uuid};
-use crate::{number, time};
+use crate::{number, numeric, time};
 
 pub(crate) const NO_NUL: Expected = "text without NUL (byte 0)";
 const UTF8: Expected = "UTF-8";
@@ -22,6 +22,7 @@ impl BlockBuilder {
     /// | bool | true, t, yes, 1, false, f, no, 0 in any case |
     /// | int2, int4, int8 | `-?\d+`, and a fraction of zeros |
     /// | float4, float8 | decimal or with an exponent; NaN and infinities by [`set_non_finite`](Self::set_non_finite) |
+    /// | numeric | the same, exactly: every digit is kept, zeros at the end of a fraction too |
     /// | text | UTF-8 without NUL |
     /// | bytea | `\x` and hexadecimal digits |
     /// | date, time | `YYYY-MM-DD`, `HH:MM:SS[.ffffff]` |
@@ -76,6 +77,10 @@ impl BlockBuilder {
             Type::Timestamptz => self.put8(time::parse_timestamp(text, true)?.to_be_bytes()),
             Type::Uuid => self.put16(parse_uuid(text)?),
             Type::Bytea => return self.parse_bytea(text),
+            Type::Numeric => {
+                self.check_finite(!numeric::is_special(text))?;
+                return self.put_with(|out| numeric::parse_numeric(text, out));
+            }
             Type::Json if is_json(text) => {
                 self.put_slice(text);
             }

@@ -194,9 +194,23 @@ impl<'a> Field<'a> {
     /// The value.
     ///
     /// # Errors
-    /// [`Corrupt`](ErrorKind::Corrupt) when text is no UTF-8, or a bool is neither 0 nor 1.
+    /// [`Corrupt`](ErrorKind::Corrupt) when text is no UTF-8, a bool is neither 0 nor 1, or a numeric is damaged.
     #[inline]
     pub fn value(&self) -> Result<Value<'a>, Error> {
         Value::decode(self.kind, self.bytes)
+    }
+
+    /// Appends what stands for the value in a key, its length before it so that several can follow each other: the same
+    /// bytes for the same key. The scale of a numeric is left out, since `1.0` and `1.00` are one key to a database.
+    /// NULL is like an empty value.
+    pub fn append_key(&self, out: &mut Vec<u8>) {
+        let bytes = self.bytes.unwrap_or_default();
+        let (head, tail) = match (self.kind, bytes) {
+            (Type::Numeric, [_, _, _, _, _, _, _, _, digits @ ..]) => (&bytes[..6], digits),
+            _ => (bytes, &[][..]),
+        };
+        out.extend_from_slice(&((head.len() + tail.len()) as u32).to_be_bytes());
+        out.extend_from_slice(head);
+        out.extend_from_slice(tail);
     }
 }

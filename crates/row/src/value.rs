@@ -1,5 +1,7 @@
 use standpipe_core::{Error, ErrorKind, Type};
 
+use crate::numeric::Numeric;
+
 /// One value of a tuple, borrowed from the block.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -28,13 +30,16 @@ pub enum Value<'a> {
     Uuid([u8; 16]),
     /// JSON as text.
     Json(&'a str),
+    /// An exact decimal number.
+    Numeric(Numeric<'a>),
 }
 
 impl<'a> Value<'a> {
     /// The value of a column's bytes.
     ///
     /// # Errors
-    /// [`Corrupt`](ErrorKind::Corrupt) when the bytes have another width than the type, or are no UTF-8 where they must be.
+    /// [`Corrupt`](ErrorKind::Corrupt) when the bytes have another width than the type, are no UTF-8 where they must be, or no
+    /// number in its one form where they must be that.
     #[inline]
     pub fn decode(kind: Type, bytes: Option<&'a [u8]>) -> Result<Self, Error> {
         let Some(bytes) = bytes else { return Ok(Value::Null) };
@@ -62,6 +67,7 @@ impl<'a> Value<'a> {
             Type::Timestamptz => Value::Timestamptz(i64::from_be_bytes(bytes.try_into().ok()?)),
             Type::Uuid => Value::Uuid(bytes.try_into().ok()?),
             Type::Json => Value::Json(std::str::from_utf8(bytes).ok()?),
+            Type::Numeric => Value::Numeric(Numeric::read(bytes)?),
             _ => return None,
         })
     }

@@ -1,9 +1,12 @@
 //! The typed writers of a builder.
 
+use std::convert::Infallible;
+
 use standpipe_core::Type;
 
 use crate::builder::{BlockBuilder, NonFinite};
 use crate::error::{Expected, shown};
+use crate::numeric::{self, Numeric};
 use crate::{number, text, time};
 
 macro_rules! fixed {
@@ -50,7 +53,7 @@ impl BlockBuilder {
         self
     }
 
-    /// For an integer column that is wide enough, or a float column that can hold the number exactly.
+    /// For an integer column that is wide enough, a numeric column, or a float column that can hold the number exactly.
     #[inline]
     pub fn int(&mut self, value: i64) -> &mut Self {
         match self.kind() {
@@ -68,14 +71,15 @@ impl BlockBuilder {
             Some(Type::Float8 | Type::Float4) => {
                 return self.refuse("an integer that the float column holds exactly", value);
             }
+            Some(Type::Numeric) => return self.put_number(|out| numeric::numeric_from_int(value, out)),
             Some(kind) => return self.refuse(kind_name(kind), value),
             None => return self.too_many(),
         }
         self
     }
 
-    /// For a float column; a float4 column rounds to its precision but takes no number beyond its range. NaN and the
-    /// infinities as [`set_non_finite`](Self::set_non_finite) says.
+    /// For a float column; a float4 column rounds to its precision but takes no number beyond its range. A numeric
+    /// column gets the shortest decimal number that stands for the float. NaN and the infinities as [`set_non_finite`](Self::set_non_finite) says.
     #[inline]
     pub fn float(&mut self, value: f64) -> &mut Self {
         if !value.is_finite() && self.non_finite == NonFinite::Reject {
@@ -87,10 +91,24 @@ impl BlockBuilder {
                 self.put4((value as f32).to_be_bytes());
             }
             Some(Type::Float4) => return self.refuse(number::FLOAT4, value),
+            Some(Type::Numeric) => return self.put_number(|out| numeric::numeric_from_float(value, out)),
             Some(kind) => return self.refuse(kind_name(kind), value),
             None => return self.too_many(),
         }
         self
+    }
+
+    /// For a numeric column: a number as another block has it. One that is written as text is for [`parse`](Self::parse).
+    #[inline]
+    pub fn numeric(&mut self, value: Numeric<'_>) -> &mut Self {
+        if !value.is_finite() && self.non_finite == NonFinite::Reject {
+            return self.refuse(number::FINITE, value);
+        }
+        match self.kind() {
+            Some(Type::Numeric) => self.put_slice(value.bytes()),
+            Some(kind) => self.refuse_shown(kind_name(kind), value.to_string().as_bytes()),
+            None => self.too_many(),
+        }
     }
 
     /// For a text column. Without NUL, which not every target can hold.
@@ -215,6 +233,15 @@ impl BlockBuilder {
         Ok(())
     }
 
+    /// Writes a numeric through `write`.
+    pub(crate) fn put_number(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
+        let Ok(()) = self.put_with(|out| {
+            write(out);
+            Ok::<(), Infallible>(())
+        });
+        self
+    }
+
     #[cold]
     pub(crate) fn refuse(&mut self, expected: Expected, found: impl std::fmt::Display) -> &mut Self {
         self.fail_at(self.next, format!("expected {expected}, found {found}"));
@@ -241,7 +268,7 @@ pub(crate) const fn kind_name(kind: Type) -> Expected {
         Type::Int2 => number::INT2,
         Type::Int4 => number::INT4,
         Type::Int8 => "an integer",
-        Type::Float4 | Type::Float8 => "a number",
+        Type::Float4 | Type::Float8 | Type::Numeric => "a number",
         Type::Text => "text",
         Type::Bytea => "bytes",
         Type::Date => time::DATE,

@@ -1,9 +1,11 @@
 //! Text to block to value to text, for every type; and what a file's head says of its columns.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use standpipe_core::{Column, Schema, Type};
 use standpipe_row::{
     BlockBuilder, CsvEntry, CsvRows, CsvSettings, Inference, JsonEncoder, NonFinite, Tuples, UnknownField,
@@ -38,16 +40,20 @@ fn any_row() -> impl Strategy<Value = String> {
         (-1e30_f32..1e30, any::<f64>().prop_filter("finite", |value| value.is_finite())),
         ("[^\u{0}]{0,40}", prop::collection::vec(any::<u8>(), 0..20)),
         (day, 0_i64..86_400_000_000, us.clone(), us),
-        (any::<[u8; 16]>(), prop::option::of("[a-z\"\\\\\n]{0,5}")),
+        (
+            any::<[u8; 16]>(),
+            prop::option::of("[a-z\"\\\\\n]{0,5}"),
+            "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,30})?(e-?[0-9]{1,2})?",
+        ),
     )
         .prop_map(
-            |((flag, a, b, c), (f, g), (text, bytes), (day, time, local, instant), (uuid, json))| {
+            |((flag, a, b, c), (f, g), (text, bytes), (day, time, local, instant), (uuid, json, numeric))| {
                 let string = |bytes: Vec<u8>| serde_json::Value::String(String::from_utf8(bytes).unwrap());
                 let mut hex = b"\\x".to_vec();
                 bytes.iter().for_each(|byte| hex.extend(format!("{byte:02x}").bytes()));
                 let float4: serde_json::Value =
                     serde_json::from_str(&serde_json::to_string(&f).unwrap()).unwrap();
-                serde_json::json!({
+                let row = serde_json::json!({
                     "c_bool": flag, "c_int2": a, "c_int4": b, "c_int8": c, "c_float4": float4, "c_float8": g,
                     "c_text": text,
                     "c_bytea": string(hex),
@@ -58,7 +64,9 @@ fn any_row() -> impl Strategy<Value = String> {
                     "c_uuid": string(rendered(|out| render_uuid(&uuid, out))),
                     "c_json": json.map(|text| serde_json::json!([text, {"k": 1}])),
                 })
-                .to_string()
+                .to_string();
+                // serde_json itself would make a float of it.
+                format!("{},\"c_numeric\":{numeric}}}", row.strip_suffix('}').unwrap())
             },
         )
 }
@@ -75,8 +83,10 @@ proptest! {
         let again = render_json(&block, 0).unwrap();
         encoder.write(again.as_bytes(), &mut builder).map_err(|fault| TestCaseError::fail(fault.to_string()))?;
         prop_assert_eq!(&builder.finish().tuples, &block.tuples);
-        // And so does serde, from the same object.
-        let object: serde_json::Value = serde_json::from_str(&again).unwrap();
+        // And so does serde, from the same object; its own numbers are floats, so that a numeric comes as a string.
+        let mut object: serde_json::Value = serde_json::from_str(&again).unwrap();
+        let numeric: &RawValue = serde_json::from_str::<BTreeMap<&str, &RawValue>>(&again).unwrap()["c_numeric"];
+        object["c_numeric"] = numeric.get().into();
         builder.serialize(&object).map_err(|fault| TestCaseError::fail(fault.to_string()))?;
         prop_assert_eq!(render_json(&builder.finish(), 0).unwrap(), again);
     }

@@ -21,10 +21,7 @@ pub(crate) fn by_key(block: Block, stream: &Stream, key: &[usize]) -> Result<Vec
         text.clear();
         for (index, field) in tuple.fields().enumerate() {
             if key.contains(&index) {
-                // A length before each part keeps ("a", "bc") and ("ab", "c") apart.
-                let bytes = field.bytes.unwrap_or_default();
-                text.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
-                text.extend_from_slice(bytes);
+                field.append_key(&mut text);
             }
         }
         let part = &mut parts[stream.lane_of(&text) as usize];

@@ -3,7 +3,9 @@ use rusqlite::{
     types::{Null, ToSqlOutput, ValueRef},
 };
 use standpipe_core::{Error, ErrorKind, Type};
-use standpipe_row::{Field, Tuple, render_date, render_time, render_timestamp, render_uuid};
+use standpipe_row::{
+    Field, Numeric, Tuple, render_date, render_numeric, render_time, render_timestamp, render_uuid,
+};
 
 use crate::worker::WorkError;
 
@@ -60,6 +62,7 @@ fn render(kind: Type, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         Type::Timestamp => render_timestamp(i64::from_be_bytes(fixed(bytes)?), false, out),
         Type::Timestamptz => render_timestamp(i64::from_be_bytes(fixed(bytes)?), true, out),
         Type::Uuid => render_uuid(&fixed(bytes)?, out),
+        Type::Numeric => render_numeric(Numeric::new(bytes)?, out),
         other => return Err(Error::invalid(format!("this version cannot write {other} to SQLite"))),
     }
     Ok(())

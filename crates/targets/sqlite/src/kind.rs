@@ -13,7 +13,7 @@ pub(crate) const fn declared(kind: Type) -> &'static str {
         Type::Time => "TIME",
         Type::Timestamp => "TIMESTAMP",
         Type::Timestamptz => "TIMESTAMPTZ",
-        // A JSON number in a column declared as anything else would become SQLite's own number.
+        // A JSON number or a numeric in a column declared as anything else would become SQLite's own number, of 15 digits.
         _ => "TEXT",
     }
 }
@@ -72,7 +72,7 @@ mod tests {
             let expected = match kind {
                 Type::Int2 | Type::Int4 => Type::Int8,
                 Type::Float4 => Type::Float8,
-                Type::Uuid | Type::Json => Type::Text,
+                Type::Uuid | Type::Json | Type::Numeric => Type::Text,
                 same => same,
             };
             assert_eq!(described, expected, "{kind}");

@@ -5,6 +5,7 @@ mod call;
 mod civil;
 mod commit;
 mod database;
+mod decimal;
 mod fault;
 mod gate;
 mod mistake;

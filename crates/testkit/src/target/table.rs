@@ -2,7 +2,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use standpipe_core::{
-    Column, ColumnShape, Destination, Error, ErrorKind, LaneId, Mode, Schema, TableName, TableShape,
+    Column, ColumnShape, Destination, Error, ErrorKind, LaneId, Mode, Schema, TableName, TableShape, Type,
 };
 
 use super::{tuple, value::Value};
@@ -29,6 +29,16 @@ impl SimRow {
 
     fn field(&self, column: &str) -> Option<Bytes> {
         tuple::fields(&self.tuple)?.into_iter().nth(self.schema.index_of(column)?)?
+    }
+
+    /// What stands for a column in a key: of a numeric all but its scale, since `1.0` and `1.00` are one key.
+    fn key_part(&self, column: &str) -> Option<Bytes> {
+        let field = self.field(column)?;
+        let kind = self.schema.columns()[self.schema.index_of(column)?].kind;
+        Some(match field.get(8..) {
+            Some(digits) if kind == Type::Numeric => [&field[..6], digits].concat().into(),
+            _ => field,
+        })
     }
 }
 
@@ -254,7 +264,7 @@ impl Table {
 
     /// The row's key; `None` when a part of it is NULL, which equals nothing.
     fn key(&self, index: usize, row: &SimRow) -> Option<Key> {
-        self.shape.keys[index].iter().map(|column| row.field(column)).collect()
+        self.shape.keys[index].iter().map(|column| row.key_part(column)).collect()
     }
 
     pub(crate) fn add_key(&mut self, key: Vec<String>) -> Result<(), Error> {
@@ -287,7 +297,7 @@ fn column_shape(column: &Column) -> ColumnShape {
 
 #[cfg(test)]
 mod tests {
-    use standpipe_core::{StreamId, Type};
+    use standpipe_core::StreamId;
 
     use super::*;
 
@@ -305,7 +315,12 @@ mod tests {
         let schema = columns
             .iter()
             .map(|(name, value)| {
-                Column::new(*name, if matches!(value, Value::Text(_)) { Type::Text } else { Type::Int4 })
+                let kind = match value {
+                    Value::Text(_) => Type::Text,
+                    Value::Numeric(_) => Type::Numeric,
+                    _ => Type::Int4,
+                };
+                Column::new(*name, kind)
             })
             .collect();
         let values: Vec<Value> = columns.iter().map(|(_, value)| value.clone()).collect();
@@ -335,6 +350,16 @@ mod tests {
         assert_eq!(after(Mode::Upsert), (None, vec![Value::text("x"), Value::Int4(2)]));
         assert_eq!(after(Mode::Replace), (None, vec![Value::Null, Value::Int4(2)]));
         assert_eq!(after(Mode::Ignore), (None, vec![Value::text("x"), Value::Int4(1)]));
+    }
+
+    #[test]
+    fn numerics_of_any_scale_are_one_key() {
+        let schema = Schema::new(vec![Column::new("id", Type::Numeric)]).unwrap();
+        let mut table = Table::new(&TableName::new("t"), &schema, vec![vec!["id".into()]]).unwrap();
+        for id in ["1.0", "10000", "1.00", "0", "0.0"] {
+            table.put(row(&[("id", Value::Numeric(id.to_owned()))]), &mode(Mode::Upsert)).unwrap();
+        }
+        assert_eq!(table.rows.len(), 3);
     }
 
     #[test]

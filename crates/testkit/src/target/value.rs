@@ -1,6 +1,7 @@
 use standpipe_core::Type;
 
 use super::civil::{date_text, time_text, timestamp_text};
+use super::decimal;
 
 /// One value of a row, by its column's type.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,8 @@ pub enum Value {
     Uuid([u8; 16]),
     /// [`Type::Json`]
     Json(String),
+    /// [`Type::Numeric`], as PostgreSQL prints it: `-0.50`, `NaN`, `Infinity`, `-Infinity`; never with an exponent.
+    Numeric(String),
 }
 
 impl Value {
@@ -45,6 +48,9 @@ impl Value {
     }
 
     /// The bytes of the value as a tuple has them, without their length; `None` for NULL.
+    ///
+    /// # Panics
+    /// For a numeric that is not as PostgreSQL prints it.
     #[must_use]
     pub fn encode(&self) -> Option<Vec<u8>> {
         Some(match self {
@@ -60,6 +66,7 @@ impl Value {
             Value::Text(value) | Value::Json(value) => value.clone().into_bytes(),
             Value::Bytea(value) => value.clone(),
             Value::Uuid(value) => value.to_vec(),
+            Value::Numeric(value) => decimal::encode(value),
         })
     }
 
@@ -86,6 +93,7 @@ impl Value {
             Type::Timestamptz => Value::Timestamptz(i64::from_be_bytes(bytes.try_into().ok()?)),
             Type::Uuid => Value::Uuid(bytes.try_into().ok()?),
             Type::Json => Value::Json(String::from_utf8(bytes.to_vec()).ok()?),
+            Type::Numeric => Value::Numeric(decimal::decode(bytes)?),
             _ => return None,
         })
     }
@@ -104,7 +112,7 @@ impl Value {
             Value::Int8(value) => value.to_string(),
             Value::Float4(value) => value.to_string(),
             Value::Float8(value) => value.to_string(),
-            Value::Text(value) | Value::Json(value) => value.clone(),
+            Value::Text(value) | Value::Json(value) | Value::Numeric(value) => value.clone(),
             Value::Bytea(value) => hex(value),
             Value::Date(days) => date_text(i64::from(*days)),
             Value::Time(micros) => time_text(*micros),

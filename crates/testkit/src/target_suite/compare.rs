@@ -3,7 +3,8 @@ use standpipe_core::Type;
 /// Whether two texts stand for the same value of a type, whatever form a database prints it in.
 ///
 /// `1`, `t` and `true` are the same; numbers are compared as numbers; a `T` between date and time, a zone of zero,
-/// zeros at the end of a fraction, `\x` before hexadecimal digits, hyphens in a UUID and blanks in JSON do not count.
+/// zeros at the end of a fraction of a second, `\x` before hexadecimal digits, hyphens in a UUID and blanks in JSON do not count.
+/// A numeric has the same digits, zeros at the end included; only how NaN and the infinities are spelled does not count.
 #[must_use]
 pub fn same_text(kind: Type, one: Option<&str>, other: Option<&str>) -> bool {
     match (one, other) {
@@ -25,6 +26,9 @@ fn plain(kind: Type, text: &str) -> String {
         Type::Float8 => text.parse::<f64>().map_or(text.to_owned(), |value| value.to_string()),
         Type::Bytea => text.strip_prefix("\\x").unwrap_or(text).to_ascii_lowercase(),
         Type::Uuid => text.replace('-', "").to_ascii_lowercase(),
+        Type::Numeric if !text.bytes().any(|byte| byte.is_ascii_digit()) => {
+            text.to_ascii_lowercase().replace("infinity", "inf")
+        }
         Type::Json => text.replace(char::is_whitespace, ""),
         Type::Time => without_zeros(text),
         Type::Timestamp => without_zeros(&text.replacen('T', " ", 1)),
@@ -59,6 +63,7 @@ mod tests {
         assert!(!same(Type::Timestamp, "2000-01-01 00:00:10", "2000-01-01 00:00:01"));
         assert!(same(Type::Timestamptz, "2000-01-01 00:00:00Z", "2000-01-01 00:00:00+00"));
         assert!(same(Type::Bytea, "\\x00FF", "00ff") && !same(Type::Text, "A", "a"));
+        assert!(same(Type::Numeric, "-Infinity", "-inf") && !same(Type::Numeric, "1.0", "1.00"));
         assert!(!same_text(Type::Text, None, Some("")));
     }
 }

@@ -15,7 +15,11 @@ use crate::target::{Value, block};
 pub async fn values_of_every_type_come_back(fixture: &dyn TargetFixture) {
     let world = World::new(fixture, "values").await;
     for kind in fixture.types() {
-        come_back(&world, kind.name(), kind, edges(kind)).await;
+        let mut values = edges(kind);
+        if kind == Type::Numeric {
+            values.extend(fixture.special_numerics().into_iter().map(|text| Value::Numeric(text.to_owned())));
+        }
+        come_back(&world, kind.name(), kind, values).await;
     }
 }
 
@@ -109,8 +113,35 @@ fn edges(kind: Type) -> Vec<Value> {
         Type::Json => ["{}", "null", "[1,\"\u{fc}\",null]", "{\"a\":{\"b\":[]}}"]
             .map(|text| Value::Json(text.to_owned()))
             .to_vec(),
+        Type::Numeric => numerics(),
         other => panic!("the suite knows no values of type {other}"),
     };
     values.push(Value::Null);
     values
+}
+
+fn numerics() -> Vec<Value> {
+    let mut texts: Vec<String> = [
+        "0",
+        "0.00",
+        "1",
+        "-1",
+        "0.1",
+        "1.50",
+        "0.0001",
+        "-0.00010000",
+        "9999",
+        "10000",
+        "100000000",
+        "99999999.9999",
+        "-12345.678",
+        "18446744073709551616",
+        "0.3333333333333333333333333333333333",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    texts.push(format!("1{}", "0".repeat(130)));
+    texts.push(format!("-0.{}1", "0".repeat(129)));
+    texts.push(format!("{}.{}", "1234567890".repeat(30), "0987654321".repeat(30)));
+    texts.into_iter().map(Value::Numeric).collect()
 }

@@ -26,6 +26,7 @@ fn a_table_is_made_with_these_types() {
             "timestamptz TIMESTAMPTZ",
             "uuid TEXT",
             "json TEXT",
+            "numeric TEXT",
         ];
         let made = world.rows(
             "SELECT name || ' ' || type || iif(\"notnull\", ' NOT NULL', '') FROM pragma_table_info('all')",

@@ -33,6 +33,7 @@ fn values_are_kept_as_the_readme_says() {
             .timestamp(8_825 * day_us + 1_500_000)
             .uuid(*b"\x01\x23\x45\x67\x89\xab\xcd\xef\xfe\xdc\xba\x98\x76\x54\x32\x10")
             .json("[1.0]")
+            .parse(b"-123456789012345678901234567890.1200")
             .end_row()
             .unwrap();
         assert_eq!(world.load(&append("v"), vec![builder.finish()]).await.unwrap(), []);
@@ -57,6 +58,7 @@ fn values_are_kept_as_the_readme_says() {
                 "text|2024-02-29T00:00:01.5Z",
                 "text|01234567-89ab-cdef-fedc-ba9876543210",
                 "text|[1.0]",
+                "text|-123456789012345678901234567890.1200",
             ]
         );
         let read =
