@@ -59,8 +59,8 @@ pub trait Branch: Send {
     async fn dead_letter(&mut self, table: &TableName, letters: &[DeadLetter]) -> Result<(), Error>;
 
     /// Takes dead letters out of `table` of the same target, as part of this transaction, and returns how many of them
-    /// were there: one that another transaction took out first is not counted. Name each once, in the order of their ids,
-    /// so that two who withdraw never wait on each other. One that is kept again in the same transaction is there again.
+    /// were there: one that another transaction took out first is not counted. Name each once, in the order in
+    /// which [`Target::dead_letters`](crate::Target::dead_letters) gives them, so that two who withdraw never wait on each other. One that is kept again in the same transaction is there again.
     ///
     /// # Errors
     /// As `write`; [`Invalid`](crate::ErrorKind::Invalid) where the target keeps none.

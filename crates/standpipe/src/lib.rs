@@ -22,6 +22,7 @@ pub use standpipe_core::{
     Column, Destination, Error, ErrorKind, Guarantee, Mode, Schema, SourceId, StreamId, TableName, Target,
     Type, Window,
 };
+pub use standpipe_sink::{LetterFilter, LetterRetry, discard_dead_letters, retry_dead_letters};
 pub use standpipe_sink::{Receipt, Rows, Settings, Sink, SinkBuilder, SinkError, Stream, StreamSpec};
 #[cfg(feature = "sqlite")]
 pub use standpipe_sqlite::Sqlite;
