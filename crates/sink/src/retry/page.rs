@@ -86,6 +86,15 @@ async fn look(target: &dyn Target, table: &TableName) -> Result<Place, Error> {
     }
 }
 
+impl LetterRetry {
+    /// Whether a retry can read the letter's row: it is a JSON object. A line of a file that could not be split into
+    /// fields is none.
+    #[must_use]
+    pub fn can_read(letter: &DeadLetter) -> bool {
+        field_names(&letter.row).is_some()
+    }
+}
+
 /// The names of a JSON object's fields; `None` for anything else.
 fn field_names(row: &[u8]) -> Option<HashMap<String, IgnoredAny>> {
     serde_json::from_slice(row).ok()
