@@ -1,5 +1,5 @@
 //! Dead letters that are tried again, exported and thrown away, by the real command.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod common;
 
@@ -167,6 +167,40 @@ fn the_listing_ends_with_how_many_there_are_of_each_kind() {
         .says("  2  column n: expected an integer, found …");
     ran.says("  1  the record has N fields").says("a.csv:3: ").never_says("a.csv:4: ");
     letters(&place, "--json").exits(0).never_says("dead letters,");
+}
+
+#[test]
+fn any_number_of_them_is_exported_and_retried_in_little_memory() {
+    const LETTERS_KIB: u64 = 30_000 * 2;
+    let place = Place::new();
+    place.sql("create table a (id integer, name text not null)");
+    place.write("a.ndjson", "{\"id\":1}\n");
+    place.load("a.ndjson").exits(3);
+    place.sql(&format!(
+        "with recursive n(i) as (select 2 union all select i + 1 from n where i < 30000)
+         insert into {LETTERS} select stream, lane, i, ordinal, target_table, origin, line, column_name, code, reason,
+         json_object('id', i, 'name', hex(zeroblob(1000))), kept_at from {LETTERS}, n"
+    ));
+    for args in [
+        vec!["dead-letters", "sqlite:t.db", "--export", "all.ndjson"],
+        vec!["dead-letters", "all-letters.ndjson", "--export", "copy.ndjson"],
+        vec!["dead-letters", "sqlite:t.db", "--retry", "--progress", "none"],
+    ] {
+        if args[1] == "all-letters.ndjson" {
+            letters(&place, "--export all-letters.ndjson --with-reasons").exits(0);
+        }
+        let mut child = place.command(&args).spawn().unwrap();
+        let mut peak_kib = 0;
+        while child.try_wait().unwrap().is_none() {
+            let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+            let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+            peak_kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(peak_kib);
+            std::thread::park_timeout(std::time::Duration::from_millis(2));
+        }
+        assert!((1..LETTERS_KIB / 2).contains(&peak_kib), "{args:?}: {peak_kib} KiB of {LETTERS_KIB}");
+        println!("{args:?}: {peak_kib} KiB at most");
+    }
+    assert_eq!((place.count("a"), place.count(LETTERS)), (29_999, 1));
 }
 
 #[test]

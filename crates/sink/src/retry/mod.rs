@@ -38,7 +38,7 @@ pub struct LetterRetry {
     pub letters_max: u64,
     /// Letters of one commit at most (10,000).
     pub batch_rows: u64,
-    /// Bytes of their rows, after which a commit takes no further one (4 MiB). About four times as much memory is used.
+    /// Bytes of their rows, after which a commit takes no further one (4 MiB). A retry needs a few times that in memory.
     pub batch_bytes: u64,
     /// How calls that may succeed later are tried again; gives up after 60 s without success.
     pub retry: Retry,
