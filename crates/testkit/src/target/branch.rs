@@ -1,7 +1,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use standpipe_core::{
-    Advance, Batch, Branch, Claim, DeadLetter, Error, ErrorKind, LetterId, Mode, Reject, TableName, async_trait,
+    Advance, Batch, Branch, Claim, DeadLetter, Error, ErrorKind, LetterId, Mode, Reject, TableName,
+    async_trait,
 };
 
 use super::{

@@ -204,7 +204,8 @@ impl State {
 
     pub(crate) fn begin(&mut self, session: u64) -> u64 {
         self.branches += 1;
-        self.open.insert(self.branches, OpenBranch { session, locks: BTreeSet::new(), letters: BTreeSet::new() });
+        self.open
+            .insert(self.branches, OpenBranch { session, locks: BTreeSet::new(), letters: BTreeSet::new() });
         self.branches
     }
 

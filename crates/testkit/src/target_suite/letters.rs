@@ -28,7 +28,8 @@ pub async fn branch_duty_8_letters_are_withdrawn_and_written_in_one_commit(fixtu
         let mut branch = world.a.begin(&[], None).await.unwrap();
         assert_eq!(branch.withdraw(&letters, &ids[..2]).await.unwrap(), 2);
         branch.write(&batch(&claim.lane, &table, &[&[7]])).await.unwrap();
-        let again = DeadLetter { reason: "refused again".into(), column: None, code: None, ..kept[1].clone() };
+        let again =
+            DeadLetter { reason: "refused again".into(), column: None, code: None, ..kept[1].clone() };
         branch.dead_letter(&letters, std::slice::from_ref(&again)).await.unwrap();
         match ends {
             "rollback" => branch.rollback().await.unwrap(),

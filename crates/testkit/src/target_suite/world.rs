@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use standpipe_core::{
-    Advance, Batch, Branch, Claim, ClaimRequest, Column, DeadLetter, Destination, Error, LaneId, LedgerRow, Mode, Reject,
-    Schema, SourceId, StreamId, TableName, Target, Type, Window,
+    Advance, Batch, Branch, Claim, ClaimRequest, Column, DeadLetter, Destination, Error, LaneId, LedgerRow,
+    Mode, Reject, Schema, SourceId, StreamId, TableName, Target, Type, Window,
 };
 
 use super::TargetFixture;
