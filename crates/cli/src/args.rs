@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use standpipe::sink::ErrorLimit;
 
-use crate::{load::MEMORY_BYTES_MIN, size, wal::WalArgs};
+use crate::{dead_letters::DeadLettersArgs, load::MEMORY_BYTES_MIN, size, wal::WalArgs};
 
 /// The table of dead letters unless another is named.
 pub(crate) const DEAD_LETTER_TABLE: &str = "standpipe_dead_letters";
@@ -50,12 +50,6 @@ const LEDGER_EXAMPLES: &str = "Examples:
 `position` is how far the lane is applied: bytes of a file, records of a log. `complete` is yes when all of the source
 was applied.";
 
-const DEAD_LETTERS_EXAMPLES: &str = "Examples:
-  standpipe dead-letters sqlite:flights.db
-  standpipe dead-letters bad.ndjson
-  standpipe dead-letters sqlite:flights.db --json | jq -r .row > again.csv
-      the rows as they stood in the input, to be repaired and loaded";
-
 const DOCTOR_EXAMPLES: &str = "Example:
   standpipe doctor sqlite:flights.db
 
@@ -77,9 +71,9 @@ pub(crate) enum Command {
     /// Show how far every stream of a target has come
     #[command(after_help = LEDGER_EXAMPLES)]
     Ledger(LedgerArgs),
-    /// Show rows that did not reach their table, and why
-    #[command(after_help = DEAD_LETTERS_EXAMPLES)]
-    DeadLetters(DeadLettersArgs),
+    /// Show rows that did not reach their table, and why; export them, try them again
+    #[command(after_help = crate::dead_letters::EXAMPLES)]
+    DeadLetters(Box<DeadLettersArgs>),
     /// Check a target's settings against what is promised; changes nothing
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
@@ -209,6 +203,17 @@ pub(crate) enum ModeArg {
     Ignore,
 }
 
+impl From<ModeArg> for standpipe::Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Append => standpipe::Mode::Append,
+            ModeArg::Upsert => standpipe::Mode::Upsert,
+            ModeArg::Replace => standpipe::Mode::Replace,
+            ModeArg::Ignore => standpipe::Mode::Ignore,
+        }
+    }
+}
+
 /// What to do with a field that is no column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum UnknownFieldArg {
@@ -241,23 +246,6 @@ pub(crate) struct LedgerArgs {
     /// The database, for example sqlite:flights.db
     pub(crate) url: String,
     /// One JSON object a line [default: off]
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// The arguments of `dead-letters`.
-#[derive(ClapArgs, Debug)]
-pub(crate) struct DeadLettersArgs {
-    /// The database, or a dead-letter file
-    #[arg(value_name = "URL|FILE")]
-    pub(crate) place: String,
-    /// The table that has them
-    #[arg(long, default_value = DEAD_LETTER_TABLE)]
-    pub(crate) table: String,
-    /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    pub(crate) limit: u32,
-    /// One JSON object a line, the row included [default: off]
     #[arg(long)]
     pub(crate) json: bool,
 }

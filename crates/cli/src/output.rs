@@ -56,6 +56,11 @@ pub(crate) fn complain(message: impl fmt::Display) {
     }
 }
 
+/// Prints a line to standard error as it is.
+pub(crate) fn note(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
 /// Rows as a table with aligned columns.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {

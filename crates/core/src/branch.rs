@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use crate::{Advance, Batch, Claim, DeadLetter, Error};
+use crate::{Advance, Batch, Claim, DeadLetter, Error, LetterId, TableName};
 
 /// A row that the target refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +38,11 @@ pub enum Vote {
 /// 5. `commit` that cannot know how it ended says [`InDoubt`](crate::ErrorKind::InDoubt), never success or failure.
 /// 6. A branch that is dropped is rolled back before its connection does anything else.
 /// 7. Errors leave the branch fit for `rollback` only.
+/// 8. `withdraw` counts a letter only if this transaction takes it out: it waits for another that is taking it out, or
+///    fails with [`Retry`](crate::ErrorKind::Retry). So a letter is withdrawn by one commit, whoever else tries.
 ///
 /// # Cancel safety
-/// A future of `write`, `dead_letter`, `advance` that is dropped leaves the branch fit for `rollback` or drop only. A
+/// A future of `write`, `dead_letter`, `withdraw`, `advance` that is dropped leaves the branch fit for `rollback` or drop only. A
 /// dropped `commit` is in doubt.
 #[async_trait]
 pub trait Branch: Send {
@@ -54,7 +56,18 @@ pub trait Branch: Send {
     ///
     /// # Errors
     /// As `write`; [`Invalid`](crate::ErrorKind::Invalid) where the target keeps none.
-    async fn dead_letter(&mut self, table: &crate::TableName, letters: &[DeadLetter]) -> Result<(), Error>;
+    async fn dead_letter(&mut self, table: &TableName, letters: &[DeadLetter]) -> Result<(), Error>;
+
+    /// Takes dead letters out of `table` of the same target, as part of this transaction, and returns how many of them
+    /// were there: one that another transaction took out first is not counted. Name each once, in the order in
+    /// which [`Target::dead_letters`](crate::Target::dead_letters) gives them, so that two who withdraw never wait on each other. One that is kept again in the same transaction is there again.
+    ///
+    /// # Errors
+    /// As `write`; [`Invalid`](crate::ErrorKind::Invalid) where the target keeps none.
+    async fn withdraw(&mut self, table: &TableName, letters: &[LetterId]) -> Result<u64, Error> {
+        let _ = letters;
+        Err(Error::invalid(format!("this target keeps no dead letters in tables such as {table}")))
+    }
 
     /// Moves a lane from the claim's position to `to`. Call it for the lanes in the order of their ids, so that two owners never wait on each
     /// other.

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
@@ -27,4 +27,48 @@ pub struct DeadLetter {
     pub reason: String,
     /// The row: as it came where it could not be read, as JSON where the database refused it.
     pub row: Bytes,
+}
+
+impl DeadLetter {
+    /// What names it.
+    #[must_use]
+    pub fn id(&self) -> LetterId {
+        LetterId { lane: self.lane.clone(), position: self.position, ordinal: self.ordinal }
+    }
+}
+
+/// Names a dead letter for ever: the place of its row in its source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LetterId {
+    /// The lane.
+    pub lane: LaneId,
+    /// The position of the block that held the row.
+    pub position: u64,
+    /// The row's place among all entries of the block.
+    pub ordinal: u32,
+}
+
+impl fmt::Display for LetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} position {} entry {}", self.lane, self.position, self.ordinal)
+    }
+}
+
+/// Which part of the dead letters to read, so that any number of them can be read in little memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterPage {
+    /// Those behind this one, which need not be there any more; `None` from the first.
+    pub after: Option<LetterId>,
+    /// How many at most.
+    pub letters_max: u64,
+    /// No further one once the rows read have as many bytes as this; one that is larger comes alone.
+    pub bytes_max: u64,
+}
+
+impl LetterPage {
+    /// The first letters, at most this many, whatever their size.
+    #[must_use]
+    pub fn first(letters_max: u64) -> Self {
+        LetterPage { after: None, letters_max, bytes_max: u64::MAX }
+    }
 }

@@ -23,7 +23,7 @@ pub use batch::Batch;
 pub use block::{Block, Lines, Origin, RejectedRow};
 pub use branch::{Branch, Reject, Vote};
 pub use claim::{Claim, ClaimRequest, Verdict, Window};
-pub use dead_letter::DeadLetter;
+pub use dead_letter::{DeadLetter, LetterId, LetterPage};
 pub use decision::{Decision, DecisionLog, ParticipantId};
 pub use error::{Error, ErrorKind};
 pub use finding::{Finding, FindingLevel};

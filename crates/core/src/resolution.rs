@@ -66,7 +66,8 @@ impl Resolution {
             return Err(Error::invalid("no moves, so there is no commit to ask about"));
         }
         let says = |committed| {
-            lanes.contains(&LaneOutcome::Ours { committed }) || lanes.contains(&LaneOutcome::Taken { committed })
+            lanes.contains(&LaneOutcome::Ours { committed })
+                || lanes.contains(&LaneOutcome::Taken { committed })
         };
         let refuted = says(false);
         if refuted && lanes.contains(&LaneOutcome::Ours { committed: true }) {
@@ -92,7 +93,8 @@ mod tests {
     #[test]
     fn all_lanes_must_agree() {
         let (done, undone) = (LaneOutcome::Ours { committed: true }, LaneOutcome::Ours { committed: false });
-        let (above, below) = (LaneOutcome::Taken { committed: true }, LaneOutcome::Taken { committed: false });
+        let (above, below) =
+            (LaneOutcome::Taken { committed: true }, LaneOutcome::Taken { committed: false });
         let agree = Resolution::agree;
         assert_eq!(agree(&[done, done]).unwrap(), Resolution::Committed);
         assert_eq!(agree(&[undone, undone]).unwrap(), Resolution::NotCommitted);

@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Finding, LedgerRow, Resolution, Schema, StreamId, TableName,
-    TableShape, Xid,
+    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Finding, LedgerRow, LetterPage, Resolution,
+    Schema, StreamId, TableName, TableShape, Xid,
 };
 
 /// What a target can keep. A sink promises no more than this.
@@ -51,7 +51,7 @@ pub trait Target: Send + Sync + 'static {
     /// lock timeout, naming the holder where the target can.
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, Error>;
 
-    /// Opens a transaction in which these lanes are to move. With an id it can be prepared.
+    /// Opens a transaction in which these lanes are to move; with none it moves no lane. With an id it can be prepared.
     ///
     /// # Errors
     /// [`Retry`](crate::ErrorKind::Retry) and others of the connection.
@@ -90,12 +90,16 @@ pub trait Target: Send + Sync + 'static {
     /// Those of the connection, or that the target takes no such column.
     async fn add_column(&self, table: &TableName, column: &Column) -> Result<(), Error>;
 
-    /// Dead letters that were kept in `table`, oldest first, at most `limit`. Empty when there is no such table.
+    /// Dead letters that were kept in `table`, as far as the page goes. Empty when there is no such table, and only then or
+    /// behind the last one.
+    ///
+    /// They come in the order of their ids: stream by stream (in an order of the target's own that does not change), then
+    /// by lane, position and ordinal, so the oldest of a lane first. That holds whatever was withdrawn in between.
     ///
     /// # Errors
     /// Those of the connection; [`Invalid`](crate::ErrorKind::Invalid) where the target keeps none.
-    async fn dead_letters(&self, table: &TableName, limit: u64) -> Result<Vec<DeadLetter>, Error> {
-        let _ = limit;
+    async fn dead_letters(&self, table: &TableName, page: &LetterPage) -> Result<Vec<DeadLetter>, Error> {
+        let _ = page;
         Err(Error::invalid(format!("this target keeps no dead letters in tables such as {table}")))
     }
 

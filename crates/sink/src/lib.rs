@@ -20,6 +20,7 @@ mod receipt;
 mod recover;
 mod register;
 mod retention;
+mod retry;
 mod rows;
 mod running;
 mod settings;
@@ -36,6 +37,9 @@ pub use error::SinkError;
 pub use events::{Applied, Events};
 pub use no_log::NoLog;
 pub use receipt::Receipt;
+pub use retry::{
+    Discarded, LetterFilter, LetterRetry, Retried, RetryStep, discard_dead_letters, retry_dead_letters,
+};
 pub use rows::Rows;
 pub use settings::{DeadLetters, ErrorLimit, Retry, Settings};
 pub use sink::Sink;

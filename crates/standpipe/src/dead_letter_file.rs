@@ -74,15 +74,24 @@ impl DeadLetterFile {
     /// # Errors
     /// What the system says, and lines that are no dead letters.
     pub fn read(path: &Path) -> Result<Vec<DeadLetter>, Error> {
-        let store = Self::open(path, "")?;
-        let lines = store.lines()?;
-        lines.into_iter().flatten().map(|line| line.and_then(|(_, line)| line.into_letter())).collect()
+        Self::letters(path)?.collect()
+    }
+
+    /// Every letter of the file, in order, read as they are asked for: of a file of any size little is in memory.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn letters(path: &Path) -> Result<impl Iterator<Item = Result<DeadLetter, Error>>, Error> {
+        let lines = Self::open(path, "")?.lines()?;
+        Ok(lines.into_iter().flatten().map(|line| line.and_then(|(_, line)| line.into_letter())))
     }
 
     /// The whole lines of the file, `None` when there is none.
-    fn lines(&self) -> Result<Option<Lines<'_>>, Error> {
+    fn lines(&self) -> Result<Option<Lines>, Error> {
         match File::open(&*self.path) {
-            Ok(file) => Ok(Some(Lines { path: &self.path, reader: BufReader::new(file), number: 0 })),
+            Ok(file) => {
+                Ok(Some(Lines { path: Arc::clone(&self.path), reader: BufReader::new(file), number: 0 }))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(&self.path, error)),
         }
@@ -136,20 +145,20 @@ impl DeadLetterFile {
 }
 
 /// Reads whole lines, each of which has to be a dead letter.
-struct Lines<'a> {
-    path: &'a Path,
+struct Lines {
+    path: Arc<PathBuf>,
     reader: BufReader<File>,
     number: u64,
 }
 
-impl Iterator for Lines<'_> {
+impl Iterator for Lines {
     type Item = Result<(Vec<u8>, Line), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut text = Vec::new();
         let limited = (&mut self.reader).take(DeadLetterFile::LINE_BYTES_MAX).read_until(b'\n', &mut text);
         if let Err(error) = limited {
-            return Some(Err(failed(self.path, error)));
+            return Some(Err(failed(&self.path, error)));
         }
         self.number += 1;
         let is_whole = text.ends_with(b"\n");

@@ -2,12 +2,15 @@ use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use standpipe_core::{Error, Target};
 
-/// Where a load goes: `sqlite:PATH`.
+/// Where a load goes: `sqlite:PATH`, `postgres://USER@HOST:PORT/DATABASE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TargetUrl {
     /// A SQLite database file.
     Sqlite(PathBuf),
+    /// A database of a PostgreSQL server, by its URL. Shown without the password.
+    #[cfg(feature = "postgres")]
+    Postgres(Box<standpipe_postgres::Address>),
 }
 
 impl FromStr for TargetUrl {
@@ -16,7 +19,8 @@ impl FromStr for TargetUrl {
     fn from_str(url: &str) -> Result<Self, Error> {
         let (scheme, rest) = url.split_once(':').ok_or_else(|| {
             Error::invalid(format!(
-                "{url:?} is no target; targets look like sqlite:PATH, for example sqlite:flights.db"
+                "{url:?} is no target; targets look like sqlite:PATH or postgres://USER@HOST/DATABASE, for example \
+                 sqlite:flights.db"
             ))
         })?;
         match scheme {
@@ -29,17 +33,27 @@ impl FromStr for TargetUrl {
                 }
                 Ok(TargetUrl::Sqlite(PathBuf::from(path)))
             }
-            other => {
-                Err(Error::invalid(format!("{other}: is no target of this build; it knows sqlite:PATH")))
-            }
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => Ok(TargetUrl::Postgres(Box::new(url.parse()?))),
+            other => Err(Error::invalid(format!(
+                "{other}: is no target of this build; it knows {}",
+                known().join(" and ")
+            ))),
         }
     }
+}
+
+fn known() -> Vec<&'static str> {
+    let postgres = cfg!(feature = "postgres").then_some("postgres://USER@HOST:PORT/DATABASE");
+    ["sqlite:PATH"].into_iter().chain(postgres).collect()
 }
 
 impl fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TargetUrl::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            #[cfg(feature = "postgres")]
+            TargetUrl::Postgres(address) => address.fmt(f),
         }
     }
 }
@@ -50,6 +64,8 @@ impl TargetUrl {
     pub fn canonical(&self) -> String {
         match self {
             TargetUrl::Sqlite(path) => format!("sqlite:{}", absolute(path).display()),
+            #[cfg(feature = "postgres")]
+            TargetUrl::Postgres(address) => address.place(),
         }
     }
 }
@@ -93,6 +109,14 @@ pub async fn open_target_within(
                 ..standpipe_sqlite::Settings::default()
             };
             Ok(Arc::new(standpipe_sqlite::Sqlite::open(path, settings).await?))
+        }
+        #[cfg(feature = "postgres")]
+        TargetUrl::Postgres(address) => {
+            let settings = standpipe_postgres::Settings {
+                lock_timeout: patience,
+                ..standpipe_postgres::Settings::default()
+            };
+            Ok(Arc::new(standpipe_postgres::Postgres::connect(address, settings).await?))
         }
         #[cfg(not(feature = "sqlite"))]
         TargetUrl::Sqlite(_) => {

@@ -100,6 +100,13 @@ fn cases_for(mistake: Mistake) -> &'static [&'static str] {
         Mistake::TruncatesAtOnce => &["branch_duty_2_truncate_is_part_of_the_commit"],
         Mistake::Reorders => &["target_duty_8_rows_of_a_lane_keep_their_order"],
         Mistake::LettersAtOnce => &["branch_duty_1_dead_letters_are_part_of_the_commit"],
+        Mistake::WithdrawsAtOnce => &["branch_duty_8_letters_are_withdrawn_and_written_in_one_commit"],
+        Mistake::WithdrawDoesNotWait => &["branch_duty_8_a_letter_is_withdrawn_by_one_of_two"],
+        Mistake::WithdrawCountsWhatWasAsked => &[
+            "branch_duty_8_letters_are_withdrawn_and_written_in_one_commit",
+            "branch_duty_8_a_letter_is_withdrawn_by_one_of_two",
+        ],
+        Mistake::PagesOverlap => &["dead_letters_come_in_pages"],
         Mistake::CommitsOnDrop => &["branch_duty_6_a_dropped_branch_leaves_nothing"],
         Mistake::CommitsAfterFailure => &["branch_duty_7_a_failed_branch_cannot_be_committed"],
         Mistake::CutsStreamIds | Mistake::FoldsStreamIds => &["s7_stream_ids_of_any_text_never_meet"],

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use standpipe::{
-    Column, Destination, Mode, Schema, StreamId, TableName,
+    Column, Destination, Schema, StreamId, TableName,
     core::{ColumnShape, TableShape},
     row::CsvSettings,
 };
@@ -104,7 +104,7 @@ impl Plan {
             fields,
             unknown: args.unknown_field,
             schema: Arc::new(schema),
-            destination: Destination { table, mode: mode(args.mode), key: args.key.clone() },
+            destination: Destination { table, mode: args.mode.into(), key: args.key.clone() },
             stream,
             create: shape.is_none(),
             added,
@@ -297,13 +297,4 @@ fn check_key(args: &LoadArgs, input: &Input, schema: &Schema) -> Result<(), Fail
         return Err(Failure::usage("--truncate works with one lane only; leave out --lanes"));
     }
     Ok(())
-}
-
-fn mode(mode: ModeArg) -> Mode {
-    match mode {
-        ModeArg::Append => Mode::Append,
-        ModeArg::Upsert => Mode::Upsert,
-        ModeArg::Replace => Mode::Replace,
-        ModeArg::Ignore => Mode::Ignore,
-    }
 }

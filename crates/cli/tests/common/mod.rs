@@ -94,8 +94,7 @@ impl Place {
     /// `load` in the background, its standard input open.
     pub fn start(&self, args: &str) -> Running {
         let args = load_args(args);
-        let child = self.command(&args).stdin(Stdio::piped()).spawn().unwrap();
-        Running { child, args: args.iter().map(|arg| (*arg).to_owned()).collect() }
+        Running::of(self.command(&args).stdin(Stdio::piped()).spawn().unwrap(), &args)
     }
 
     pub fn database(&self) -> Connection {
@@ -244,6 +243,10 @@ pub struct Running {
 }
 
 impl Running {
+    pub fn of(child: Child, args: &[&str]) -> Self {
+        Running { child, args: args.iter().map(|arg| (*arg).to_owned()).collect() }
+    }
+
     pub fn feed(&mut self, input: impl AsRef<[u8]>) {
         let pipe = self.child.stdin.as_mut().unwrap();
         pipe.write_all(input.as_ref()).unwrap();

@@ -22,12 +22,31 @@ pub struct Address {
 }
 
 impl Address {
+    /// The server and the database, whoever asks: what state about this target is filed under.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let options = &self.options;
+        let database = options.get_database().unwrap_or_else(|| options.get_username());
+        format!("postgres://{}:{}/{database}", self.host(), options.get_port())
+    }
+
+    fn host(&self) -> String {
+        match self.options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => self.options.get_host().to_owned(),
+        }
+    }
+
     /// Whether the server is another machine, and what is said is not encrypted.
     pub(crate) fn is_open_wire(&self) -> bool {
         let is_local = self.options.get_socket().is_some()
             || matches!(self.options.get_host(), "localhost" | "127.0.0.1" | "::1")
             || self.options.get_host().starts_with('/');
-        !is_local && matches!(self.options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer)
+        !is_local
+            && matches!(
+                self.options.get_ssl_mode(),
+                PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer
+            )
     }
 }
 
@@ -65,15 +84,19 @@ fn with_service(url: &str) -> Result<String, Error> {
     let named = url.split_once('?').and_then(|(_, query)| {
         query.split('&').find_map(|pair| pair.strip_prefix("service=")).map(str::to_owned)
     });
-    let Some(service) = named.or_else(|| env::var("PGSERVICE").ok().filter(|service| !service.is_empty())) else {
+    let Some(service) = named.or_else(|| env::var("PGSERVICE").ok().filter(|service| !service.is_empty()))
+    else {
         return Ok(url.to_owned());
     };
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let (_, place_only) = place.split_once("://").unwrap_or(("", place));
     let (authority, database) = place_only.split_once('/').unwrap_or((place_only, ""));
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let mut pairs: Vec<String> =
-        query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("service=")).map(str::to_owned).collect();
+    let mut pairs: Vec<String> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("service="))
+        .map(str::to_owned)
+        .collect();
     let is_said = |key: &str, pairs: &[String]| {
         let in_query = pairs.iter().any(|pair| pair.split('=').next() == Some(key));
         in_query
@@ -109,10 +132,7 @@ fn percent_encoded(text: &str) -> String {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let options = &self.options;
-        let host = match options.get_socket() {
-            Some(socket) => socket.display().to_string(),
-            None => options.get_host().to_owned(),
-        };
+        let host = self.host();
         write!(f, "postgres://{}@{host}:{}", options.get_username(), options.get_port())?;
         match options.get_database() {
             Some(database) => write!(f, "/{database}"),
@@ -143,7 +163,11 @@ mod tests {
     fn passwords_are_never_shown() {
         let address: Address = "postgres://u:s3cret@h:1/d?sslmode=disable".parse().unwrap();
         assert!(!format!("{address} {address:?}").contains("s3cret"));
-        for wrong in ["postgres://u:s3cret@h:notaport/d", "postgres://u:s3cret@h/d?sslmode=perhaps", "mysql://u:s3cret@h/d"] {
+        for wrong in [
+            "postgres://u:s3cret@h:notaport/d",
+            "postgres://u:s3cret@h/d?sslmode=perhaps",
+            "mysql://u:s3cret@h/d",
+        ] {
             let said = wrong.parse::<Address>().unwrap_err().to_string();
             assert!(!said.contains("s3cret"), "{said}");
         }

@@ -1,18 +1,13 @@
 use std::sync::Arc;
 
 use standpipe_core::{
-    Advance, Batch, Branch, Claim, DeadLetter, Error, ErrorKind, Reject, TableName, Vote, Xid, async_trait,
+    Advance, Batch, Branch, Claim, DeadLetter, Error, ErrorKind, LetterId, Reject, TableName, Vote, Xid,
+    async_trait,
 };
 
 use crate::{
-    dead_letters,
-    error::Failure,
-    holder, ledger,
-    name::literal,
-    postgres::Shared,
-    session::Session,
-    sqlstate,
-    write::Writing,
+    dead_letters, error::Failure, holder, ledger, name::literal, postgres::Shared, session::Session,
+    sqlstate, write::Writing,
 };
 
 /// A transaction of the server.
@@ -93,6 +88,10 @@ impl Branch for PostgresBranch {
 
     async fn dead_letter(&mut self, table: &TableName, letters: &[DeadLetter]) -> Result<(), Error> {
         self.step(async |_, session, _| dead_letters::keep(session, table, letters).await).await
+    }
+
+    async fn withdraw(&mut self, table: &TableName, letters: &[LetterId]) -> Result<u64, Error> {
+        self.step(async |_, session, _| dead_letters::withdraw(session, table, letters).await).await
     }
 
     async fn advance(&mut self, claim: &Claim, to: &Advance) -> Result<(), Error> {

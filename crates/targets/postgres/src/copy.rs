@@ -90,7 +90,9 @@ pub(crate) async fn append(
         }
         // A batch of bad rows alone must not be sent whole for each of them.
         step = (length / 8).max(1);
-        let suspect = line_of(&refusal, to.relation).map(|line| range.start + (line - 1)).filter(|at| range.contains(at));
+        let suspect = line_of(&refusal, to.relation)
+            .map(|line| range.start + (line - 1))
+            .filter(|at| range.contains(at));
         let part = |range, is_trusted| Part { range, is_trusted };
         match suspect {
             Some(at) => {
@@ -154,7 +156,8 @@ pub(crate) fn stopped(failure: Failure) -> Stop {
 /// The line of a COPY that an error names, from 1: `COPY relation, line 7, column x: "value"`, in any language.
 fn line_of(refusal: &Refusal, relation: &str) -> Option<u32> {
     let place = place_of(refusal, relation)?;
-    let digits = place.split(|character: char| !character.is_ascii_digit()).find(|digits| !digits.is_empty())?;
+    let digits =
+        place.split(|character: char| !character.is_ascii_digit()).find(|digits| !digits.is_empty())?;
     digits.parse().ok().filter(|line| *line > 0)
 }
 
@@ -167,7 +170,9 @@ fn column_of(refusal: &Refusal, relation: &str) -> Option<String> {
 /// What stands behind `COPY relation, `: triggers put their own lines above it.
 fn place_of<'a>(refusal: &'a Refusal, relation: &str) -> Option<&'a str> {
     let context = refusal.context.as_deref()?;
-    let lines = context.lines().filter_map(|line| line.strip_prefix("COPY ")?.strip_prefix(relation)?.strip_prefix(", "));
+    let lines = context
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY ")?.strip_prefix(relation)?.strip_prefix(", "));
     lines.last()
 }
 
@@ -195,7 +200,10 @@ mod tests {
         };
         assert_eq!(at("COPY t, line 7", "t"), (Some(7), None));
         assert_eq!(at("COPY t, line 7, column a b: \"x\"", "t"), (Some(7), Some("a b".into())));
-        assert_eq!(at("PL/pgSQL function f() line 3 at RAISE\nCOPY a, line 9, line 12", "a, line 9"), (Some(12), None));
+        assert_eq!(
+            at("PL/pgSQL function f() line 3 at RAISE\nCOPY a, line 9, line 12", "a, line 9"),
+            (Some(12), None)
+        );
         assert_eq!(at("SQL statement \"COPY x, line 3\"", "t"), (None, None));
         assert_eq!(at("COPY t, Zeile 5", "t"), (Some(5), None));
     }

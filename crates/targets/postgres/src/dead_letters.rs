@@ -3,7 +3,7 @@
 use std::{fmt::Write, sync::Arc};
 
 use bytes::Bytes;
-use standpipe_core::{DeadLetter, Error, LaneId, StreamId, TableName};
+use standpipe_core::{DeadLetter, Error, LaneId, LetterId, LetterPage, StreamId, TableName};
 
 use crate::{
     error::Failure,
@@ -14,14 +14,17 @@ use crate::{
     table::{is_made_twice, needs_rights},
 };
 
-const COLUMNS: &str =
-    "stream, lane, position, ordinal, target_table, origin, line, column_name, code, reason, row_text, row_bytes";
+const COLUMNS: &str = "stream, lane, position, ordinal, target_table, origin, line, column_name, code, reason, row_text, row_bytes";
 
 /// Letters of one statement.
 const LETTERS_MAX: usize = 500;
 
 /// Keeps letters as part of the open transaction; one that is there already is written again.
-pub(crate) async fn keep(session: &mut Session, table: &TableName, letters: &[DeadLetter]) -> Result<(), Error> {
+pub(crate) async fn keep(
+    session: &mut Session,
+    table: &TableName,
+    letters: &[DeadLetter],
+) -> Result<(), Error> {
     let name = quoted_table(table)?;
     let failed = |failure: Failure| failure.explain(&format!("keeping dead letters in {table}"));
     for letters in letters.chunks(LETTERS_MAX) {
@@ -43,7 +46,9 @@ pub(crate) async fn keep(session: &mut Session, table: &TableName, letters: &[De
                 session.undo().await.map_err(failed)?;
                 session.wrote();
             }
-            Err(Failure::Server(refusal)) if refusal.code == "42501" => return Err(needs_rights(&refusal, &create)),
+            Err(Failure::Server(refusal)) if refusal.code == "42501" => {
+                return Err(needs_rights(&refusal, &create));
+            }
             Err(failure) => return Err(failed(failure)),
         }
         session.ask(&statement).await.map_err(failed)?;
@@ -57,7 +62,8 @@ fn insert(table: &str, letters: &[DeadLetter]) -> Result<String, Error> {
         if index > 0 {
             sql.push_str(", ");
         }
-        let line = letter.line.map(stored).transpose()?.map_or_else(|| "NULL".to_owned(), |line| line.to_string());
+        let line =
+            letter.line.map(stored).transpose()?.map_or_else(|| "NULL".to_owned(), |line| line.to_string());
         let _ = write!(
             sql,
             "({}, {}, {}, {}, {}, {}, {line}, {}, {}, {}, ",
@@ -101,13 +107,60 @@ fn clean(text: &str) -> String {
     text.replace('\0', "\u{2400}")
 }
 
-/// The letters in the order in which they were kept; none when there is no such table.
-pub(crate) async fn read(link: &mut Link, table: &TableName, limit: u64) -> Result<Vec<DeadLetter>, Error> {
+/// Takes letters out as part of the open transaction. One that another transaction is taking out is waited for.
+pub(crate) async fn withdraw(
+    session: &mut Session,
+    table: &TableName,
+    letters: &[LetterId],
+) -> Result<u64, Error> {
+    let name = quoted_table(table)?;
+    let failed = |failure: Failure| failure.explain(&format!("withdrawing dead letters from {table}"));
+    let mut withdrawn = 0;
+    for letters in letters.chunks(LETTERS_MAX) {
+        session.mark().await.map_err(failed)?;
+        session.wrote();
+        let mut ids = Vec::with_capacity(letters.len());
+        for id in letters {
+            let stream = literal(id.lane.stream.as_str());
+            ids.push(format!("({stream}, {}, {}, {})", id.lane.lane, stored(id.position)?, id.ordinal));
+        }
+        let statement = format!("DELETE FROM {name} WHERE {ID} IN ({})", ids.join(", "));
+        match session.ask(&statement).await {
+            Ok(answer) => withdrawn += answer.touched.first().copied().unwrap_or(0),
+            Err(Failure::Server(refusal)) if is_absent(&refusal) => session.undo().await.map_err(failed)?,
+            Err(failure) => return Err(failed(failure)),
+        }
+    }
+    Ok(withdrawn)
+}
+
+/// What names a letter, and the order of the letters.
+const ID: &str = "(stream, lane, position, ordinal)";
+
+/// The letters of a page in the order of their ids; none when there is no such table.
+pub(crate) async fn read(
+    link: &mut Link,
+    table: &TableName,
+    page: &LetterPage,
+) -> Result<Vec<DeadLetter>, Error> {
+    let behind = match &page.after {
+        None => String::new(),
+        Some(id) => {
+            let stream = literal(id.lane.stream.as_str());
+            format!(" WHERE {ID} > ({stream}, {}, {}, {})", id.lane.lane, stored(id.position)?, id.ordinal)
+        }
+    };
+    let size = "coalesce(octet_length(row_text), octet_length(row_bytes), 0)";
+    let order = "ORDER BY stream, lane, position, ordinal";
     let query = format!(
         "SELECT stream, lane::text, position::text, ordinal::text, target_table, origin, line::text, column_name, \
-         code, reason, row_text, encode(row_bytes, 'hex') FROM {} ORDER BY kept_at, stream, lane, position, ordinal LIMIT {}",
+         code, reason, row_text, encode(row_bytes, 'hex') FROM \
+         (SELECT p.*, sum({size}) OVER ({order}) - {size} AS before FROM \
+         (SELECT * FROM {}{behind} {order} LIMIT {}) p) q WHERE before < {} \
+         ORDER BY q.stream, q.lane, q.position, q.ordinal",
         quoted_table(table)?,
-        limit.min(i64::MAX as u64)
+        page.letters_max.min(i64::MAX as u64),
+        page.bytes_max.min(i64::MAX as u64),
     );
     match link.ask(&query).await {
         Ok(answer) => answer.rows.iter().map(|row| letter(row)).collect(),

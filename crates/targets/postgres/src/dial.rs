@@ -24,7 +24,9 @@ impl Connect for Dial {
     type Connection = Link;
 
     async fn connect(&self) -> Result<Link, Error> {
-        Link::open(&self.options, &self.registry, self.answer_timeout).await.map_err(|failure| self.explain(failure))
+        Link::open(&self.options, &self.registry, self.answer_timeout)
+            .await
+            .map_err(|failure| self.explain(failure))
     }
 
     async fn check(&self, link: &mut Link) -> Result<(), Error> {

@@ -84,7 +84,9 @@ impl Failure {
             sqlx::Error::Io(io) => {
                 Failure::Connection(Error::retry(format!("the connection failed: {io}")).with_source(error))
             }
-            _ => Failure::Connection(Error::retry(format!("the connection failed: {error}")).with_source(error)),
+            _ => Failure::Connection(
+                Error::retry(format!("the connection failed: {error}")).with_source(error),
+            ),
         }
     }
 

@@ -1,7 +1,10 @@
 //! The way of one field into its column.
 
 use standpipe_core::Type;
-use standpipe_row::{Value, render_date, render_time, render_timestamp, render_uuid};
+use standpipe_row::{
+    Numeric, Value, numeric_from_float, numeric_from_int, parse_numeric, render_date, render_numeric,
+    render_time, render_timestamp, render_uuid,
+};
 
 use crate::{json_array, kind::PgType};
 
@@ -11,8 +14,6 @@ pub(crate) type Change = fn(&[u8], &mut Vec<u8>) -> Result<(), String>;
 /// How the values of a block's column get into the table's.
 #[derive(Clone, Debug)]
 pub(crate) struct Way {
-    /// The type in the block.
-    pub(crate) from: Type,
     /// The type behind `change`: what the bytes are that the server gets, or that are written as text.
     pub(crate) to: Type,
     pub(crate) change: Option<Change>,
@@ -24,6 +25,8 @@ pub(crate) struct Way {
     pub(crate) null: Option<&'static str>,
     /// A value that is no multiple of so many microseconds would be rounded.
     pub(crate) unit_us: Option<i64>,
+    /// A number with more digits behind the point, other than zeros, would be rounded.
+    pub(crate) scale: Option<i32>,
 }
 
 /// What the server reads as text.
@@ -37,12 +40,25 @@ pub(crate) enum Reading {
 impl Way {
     /// Bytes go as they are.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.change.is_none() && !self.is_jsonb && self.read.is_none() && self.null.is_none() && self.unit_us.is_none()
+        self.change.is_none()
+            && !self.is_jsonb
+            && self.read.is_none()
+            && self.null.is_none()
+            && self.unit_us.is_none()
+            && self.scale.is_none()
     }
 
     /// The way of a block's type into a column's, `None` where there is none.
     pub(crate) fn find(from: Type, column: &PgType) -> Option<Self> {
-        let same = Way { from, to: from, change: None, is_jsonb: false, read: None, null: None, unit_us: None };
+        let same = Way {
+            to: from,
+            change: None,
+            is_jsonb: false,
+            read: None,
+            null: None,
+            unit_us: None,
+            scale: column.scale(),
+        };
         let fitting = column.kind();
         if from == fitting && from != Type::Text {
             return Some(Way {
@@ -63,10 +79,19 @@ impl Way {
             });
         }
         if from == Type::Text {
+            if fitting == Type::Numeric {
+                let read: Change = |bytes, out| parse_numeric(bytes, out).map_err(str::to_owned);
+                return Some(Way { to: Type::Numeric, change: Some(read), ..same });
+            }
             return Some(Way { read: Some(Reading::Plain), ..same });
         }
         let change = change(from, fitting)?;
-        Some(Way { to: fitting, change: Some(change), unit_us: column.second_digits().map(|digits| 10_i64.pow(6 - digits)), ..same })
+        Some(Way {
+            to: fitting,
+            change: Some(change),
+            unit_us: column.second_digits().map(|digits| 10_i64.pow(6 - digits)),
+            ..same
+        })
     }
 
     /// Appends the value as the server's binary form.
@@ -79,7 +104,7 @@ impl Way {
             Some(change) => change(bytes, out)?,
             None => out.extend_from_slice(bytes),
         }
-        self.check_unit(&out[start..])
+        self.check_rounding(&out[start..])
     }
 
     /// Appends the value as text that the server reads, without quotes.
@@ -92,20 +117,40 @@ impl Way {
             }
             None => bytes,
         };
-        self.check_unit(bytes)?;
+        self.check_rounding(bytes)?;
         if self.read == Some(Reading::Array) && json_array::is_json(bytes) {
             return json_array::render(bytes, out);
         }
         render(self.to, bytes, out)
     }
 
-    fn check_unit(&self, bytes: &[u8]) -> Result<(), String> {
-        let (Some(unit_us), Some(value)) = (self.unit_us, bytes.first_chunk::<8>()) else { return Ok(()) };
-        if i64::from_be_bytes(*value) % unit_us == 0 {
-            return Ok(());
+    /// What the server would round without a word.
+    fn check_rounding(&self, bytes: &[u8]) -> Result<(), String> {
+        if let (Some(unit_us), Some(value)) = (self.unit_us, bytes.first_chunk::<8>())
+            && i64::from_be_bytes(*value) % unit_us != 0
+        {
+            return Err(format!(
+                "the column keeps units of {unit_us} us; the rest of the second would be lost"
+            ));
         }
-        Err(format!("the column keeps units of {unit_us} us; the rest of the second would be lost"))
+        if let Some(scale) = self.scale
+            && let Ok(number) = Numeric::new(bytes)
+            && digits_behind_point(&number) > scale
+        {
+            return Err(format!(
+                "the column keeps {scale} digits behind the point; {number} would be rounded"
+            ));
+        }
+        Ok(())
     }
+}
+
+/// The place of the last digit that is not zero: 2 of 1.250, -2 of 700.
+fn digits_behind_point(number: &Numeric<'_>) -> i32 {
+    let Some(last) = number.digits().next_back() else { return i32::MIN };
+    let groups = number.digits().len() as i32 - 1 - i32::from(number.weight());
+    let zeros = [10, 100, 1000].iter().filter(|power| last % **power == 0).count() as i32;
+    groups * 4 - zeros
 }
 
 /// Appends a value as text that PostgreSQL reads as the same value.
@@ -147,6 +192,10 @@ pub(crate) fn render(kind: Type, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), 
             render_uuid(&value, out);
             Ok(())
         }
+        Value::Numeric(value) => {
+            render_numeric(value, out);
+            Ok(())
+        }
         _ => return Err(format!("{kind} has no text that this program knows")),
     };
     Ok(())
@@ -161,14 +210,33 @@ fn change_to_text(from: Type) -> Change {
             }
         };
     }
-    rendered!(Bool, Int2, Int4, Int8, Float4, Float8, Bytea, Date, Time, Timestamp, Timestamptz, Uuid, Json)
+    rendered!(
+        Bool,
+        Int2,
+        Int4,
+        Int8,
+        Float4,
+        Float8,
+        Bytea,
+        Date,
+        Time,
+        Timestamp,
+        Timestamptz,
+        Uuid,
+        Json,
+        Numeric
+    )
 }
 
 /// Numbers and times of another width or kind, where nothing is lost.
 fn change(from: Type, to: Type) -> Option<Change> {
     Some(match (from, to) {
-        (Type::Int2 | Type::Int4 | Type::Int8, Type::Int2) => |bytes, out| narrow::<2>(int(bytes), out, "int2"),
-        (Type::Int2 | Type::Int4 | Type::Int8, Type::Int4) => |bytes, out| narrow::<4>(int(bytes), out, "int4"),
+        (Type::Int2 | Type::Int4 | Type::Int8, Type::Int2) => {
+            |bytes, out| narrow::<2>(int(bytes), out, "int2")
+        }
+        (Type::Int2 | Type::Int4 | Type::Int8, Type::Int4) => {
+            |bytes, out| narrow::<4>(int(bytes), out, "int4")
+        }
         (Type::Int2 | Type::Int4, Type::Int8) => |bytes, out| narrow::<8>(int(bytes), out, "int8"),
         (Type::Int2 | Type::Int4 | Type::Int8, Type::Float8) => |bytes, out| {
             let value = int(bytes);
@@ -203,6 +271,22 @@ fn change(from: Type, to: Type) -> Option<Change> {
         (Type::Float4 | Type::Float8, Type::Int2) => |bytes, out| narrow::<2>(whole(bytes)?, out, "int2"),
         (Type::Float4 | Type::Float8, Type::Int4) => |bytes, out| narrow::<4>(whole(bytes)?, out, "int4"),
         (Type::Float4 | Type::Float8, Type::Int8) => |bytes, out| narrow::<8>(whole(bytes)?, out, "int8"),
+        (Type::Int2 | Type::Int4 | Type::Int8, Type::Numeric) => |bytes, out| {
+            numeric_from_int(int(bytes), out);
+            Ok(())
+        },
+        (Type::Float4, Type::Numeric) => |bytes, out| {
+            // The shortest text of a float4 is what was meant, not that of the float8 it lies on.
+            let value = bytes.first_chunk().map_or(0.0, |bits| f32::from_be_bytes(*bits));
+            parse_numeric(value.to_string().as_bytes(), out).map_err(str::to_owned)
+        },
+        (Type::Float8, Type::Numeric) => |bytes, out| {
+            numeric_from_float(float(bytes), out);
+            Ok(())
+        },
+        (Type::Numeric, Type::Int2) => |bytes, out| narrow::<2>(whole_of(bytes)?, out, "int2"),
+        (Type::Numeric, Type::Int4) => |bytes, out| narrow::<4>(whole_of(bytes)?, out, "int4"),
+        (Type::Numeric, Type::Int8) => |bytes, out| narrow::<8>(whole_of(bytes)?, out, "int8"),
         (Type::Date, Type::Timestamp) => |bytes, out| {
             let days = bytes.first_chunk().map_or(0, |days| i32::from_be_bytes(*days));
             out.extend_from_slice(&(i64::from(days) * DAY_US).to_be_bytes());
@@ -249,6 +333,11 @@ fn whole(bytes: &[u8]) -> Result<i64, String> {
     } else {
         Err(format!("{value} is no whole number that an integer holds"))
     }
+}
+
+fn whole_of(bytes: &[u8]) -> Result<i64, String> {
+    let number = Numeric::new(bytes).map_err(|error| error.to_string())?;
+    number.to_int().ok_or_else(|| format!("{number} is no whole number that an integer holds"))
 }
 
 fn narrow<const BYTES: usize>(value: i64, out: &mut Vec<u8>, name: &str) -> Result<(), String> {

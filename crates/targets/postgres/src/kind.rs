@@ -65,6 +65,7 @@ impl PgType {
             oid::TIMESTAMPTZ => Type::Timestamptz,
             oid::UUID => Type::Uuid,
             oid::JSON | oid::JSONB => Type::Json,
+            oid::NUMERIC => Type::Numeric,
             _ => Type::Text,
         }
     }
@@ -80,10 +81,21 @@ impl PgType {
         }
     }
 
+    /// Digits behind the point that the column keeps, where that is stated.
+    pub(crate) fn scale(&self) -> Option<i32> {
+        if self.oid != oid::NUMERIC || self.class != Class::Base || self.modifier < 4 {
+            return None;
+        }
+        // 11 bits, signed since the server lets a scale be negative.
+        Some((((self.modifier - 4) & 0x7ff) ^ 1024) - 1024)
+    }
+
     /// Digits of a second that the column keeps, where they are fewer than a block's.
     pub(crate) fn second_digits(&self) -> Option<u32> {
         let is_clock = matches!(self.oid, oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ);
-        u32::try_from(self.modifier).ok().filter(|digits| is_clock && self.class == Class::Base && *digits < 6)
+        u32::try_from(self.modifier)
+            .ok()
+            .filter(|digits| is_clock && self.class == Class::Base && *digits < 6)
     }
 }
 
@@ -102,6 +114,7 @@ pub(crate) const fn declared(kind: Type) -> &'static str {
         Type::Timestamp => "timestamp",
         Type::Timestamptz => "timestamptz",
         Type::Uuid => "uuid",
+        Type::Numeric => "numeric",
         // Keeps every text as it came; jsonb drops what it thinks double.
         Type::Json => "json",
         _ => "text",

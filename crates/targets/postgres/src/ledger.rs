@@ -97,7 +97,9 @@ pub(crate) async fn claim(
         }
         match claimed? {
             // A claim that is not known to be committed may be made again: the next one has a higher epoch.
-            Step::Taken(claims) => return ended.map(|_| claims).map_err(|failure| failure.explain("claiming the stream")),
+            Step::Taken(claims) => {
+                return ended.map(|_| claims).map_err(|failure| failure.explain("claiming the stream"));
+            }
             Step::Complete => return Ok(Vec::new()),
             Step::Missing => make(link, ledger).await?,
             Step::Again => {}
@@ -150,7 +152,9 @@ async fn claim_in(link: &mut Link, ledger: &Ledger, request: &ClaimRequest) -> R
     match link.ask(&statement).await {
         Ok(_) => {}
         // Rows of the savepoint's transaction are gone; the caller rolls back.
-        Err(Failure::Server(refusal)) if is_absent(&refusal) || refusal.code == "25P02" => return Ok(Step::Missing),
+        Err(Failure::Server(refusal)) if is_absent(&refusal) || refusal.code == "25P02" => {
+            return Ok(Step::Missing);
+        }
         Err(Failure::Server(refusal)) if refusal.code == "23505" => return Ok(Step::Again),
         Err(failure) => return Err(failure.explain("claiming the stream")),
     }
@@ -173,7 +177,9 @@ async fn make(link: &mut Link, ledger: &Ledger) -> Result<(), Error> {
     match link.ask(&ledger.create).await {
         Ok(_) => Ok(()),
         Err(Failure::Server(refusal)) if is_made_twice(&refusal) => Ok(()),
-        Err(Failure::Server(refusal)) if refusal.code == "42501" => Err(needs_rights(&refusal, &ledger.create)),
+        Err(Failure::Server(refusal)) if refusal.code == "42501" => {
+            Err(needs_rights(&refusal, &ledger.create))
+        }
         Err(failure) => Err(failure.explain("making the ledger")),
     }
 }
@@ -223,7 +229,10 @@ pub(crate) fn is_absent(refusal: &Refusal) -> bool {
 /// A number as the server's integers hold it.
 pub(crate) fn stored(number: u64) -> Result<i64, Error> {
     i64::try_from(number).map_err(|_| {
-        Error::invalid(format!("{number} is beyond {}, the highest number that PostgreSQL can keep", i64::MAX))
+        Error::invalid(format!(
+            "{number} is beyond {}, the highest number that PostgreSQL can keep",
+            i64::MAX
+        ))
     })
 }
 

@@ -17,7 +17,6 @@ pub(crate) struct Merge {
     head: String,
     /// The given columns, in quotes.
     pub(crate) names: String,
-    pub(crate) columns: Vec<String>,
     /// Their types as SQL has them.
     pub(crate) types: Vec<String>,
     /// An array of such a type would be taken apart.
@@ -58,9 +57,8 @@ impl Merge {
         let table = quoted_table(&found.name)?;
         let names = quoted_list(given.iter().map(|column| column.name.as_str()))?;
         let key_list = quoted_list(key.iter().map(String::as_str))?;
-        let is_key = |index: &crate::table::Index| {
-            index.key.as_ref().is_some_and(|unique| is_same_set(unique, &key))
-        };
+        let is_key =
+            |index: &crate::table::Index| index.key.as_ref().is_some_and(|unique| is_same_set(unique, &key));
         let has_other_unique = found.indexes.iter().any(|index| !is_key(index));
         let order = match destination.mode {
             _ if has_other_unique => Order::AsTheyCame,
@@ -75,7 +73,6 @@ impl Merge {
             make_stage: format!(
                 "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT DELETE ROWS AS SELECT {names} FROM {table} WITH NO DATA"
             ),
-            columns: given.iter().map(|column| column.name.clone()).collect(),
             has_arrays: given.iter().any(|column| column.kind.class == crate::kind::Class::Array),
             stage,
             types,
@@ -96,7 +93,10 @@ impl Merge {
                 "{head} SELECT DISTINCT ON ({key_list}) {names} FROM {source}{condition} ORDER BY {key_list}, {number} DESC{conflict}"
             ),
             Order::ByKey => {
-                write!(sql, "{head} SELECT {names} FROM {source}{condition} ORDER BY {key_list}, {number}{conflict}")
+                write!(
+                    sql,
+                    "{head} SELECT {names} FROM {source}{condition} ORDER BY {key_list}, {number}{conflict}"
+                )
             }
             Order::AsTheyCame => {
                 write!(sql, "{head} SELECT {names} FROM {source}{condition} ORDER BY {number}{conflict}")
@@ -155,7 +155,9 @@ fn key_columns(
             Error::invalid(format!("table {table} has no column {name:?}, which is to be part of the key"))
         })?;
         if !given.iter().any(|given| given.name == column.name) {
-            return Err(Error::invalid(format!("the rows have no column {name:?}, which is part of the key")));
+            return Err(Error::invalid(format!(
+                "the rows have no column {name:?}, which is part of the key"
+            )));
         }
         key.push(column.name.clone());
     }

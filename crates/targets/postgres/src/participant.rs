@@ -1,11 +1,6 @@
 use standpipe_core::{Error, Participant, Xid, async_trait};
 
-use crate::{
-    Postgres,
-    error::Failure,
-    link::Answer,
-    name::literal,
-};
+use crate::{Postgres, error::Failure, link::Answer, name::literal};
 
 #[async_trait]
 impl Participant for Postgres {

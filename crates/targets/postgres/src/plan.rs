@@ -116,11 +116,15 @@ fn given_columns<'a>(
         match found.column(&column.name) {
             Some(known) if known.generated => {
                 let name = &known.name;
-                return Err(Error::invalid(format!("{table}: column {name:?} is generated and takes no values")));
+                return Err(Error::invalid(format!(
+                    "{table}: column {name:?} is generated and takes no values"
+                )));
             }
             Some(known) if given.iter().any(|earlier| earlier.name == known.name) => {
                 let name = &known.name;
-                return Err(Error::invalid(format!("{table}: column {name:?} is given twice, in different case")));
+                return Err(Error::invalid(format!(
+                    "{table}: column {name:?} is given twice, in different case"
+                )));
             }
             Some(known) => given.push(known),
             None => missing.push(format!("{:?}", column.name)),
@@ -129,6 +133,9 @@ fn given_columns<'a>(
     if missing.is_empty() {
         return Ok(given);
     }
-    Err(Error::invalid(format!("table {table} has no column {}; add it, or leave it out", missing.join(", ")))
-        .with_code("42703"))
+    Err(Error::invalid(format!(
+        "table {table} has no column {}; add it, or leave it out",
+        missing.join(", ")
+    ))
+    .with_code("42703"))
 }

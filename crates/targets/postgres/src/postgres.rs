@@ -10,8 +10,8 @@ use std::{
 };
 
 use standpipe_core::{
-    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Finding, Guarantee, LedgerRow, Resolution,
-    Schema, StreamId, TableName, TableShape, Target, Xid, async_trait,
+    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Finding, Guarantee, LedgerRow, LetterPage,
+    Resolution, Schema, StreamId, TableName, TableShape, Target, Xid, async_trait,
 };
 use standpipe_pool::{Pool, PoolLease, TokioTimer};
 
@@ -129,7 +129,8 @@ impl Postgres {
 /// to somebody else afterwards. A role's `synchronous_commit = off` would lose what was reported as committed; deferred
 /// constraints would be met at the commit, where no row can be named any more.
 fn begin(lock_timeout: Duration) -> String {
-    let lock_timeout_ms = i32::try_from(lock_timeout.as_millis()).unwrap_or(0).max(i32::from(!lock_timeout.is_zero()));
+    let lock_timeout_ms =
+        i32::try_from(lock_timeout.as_millis()).unwrap_or(0).max(i32::from(!lock_timeout.is_zero()));
     format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {lock_timeout_ms}; \
          SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write'); \
@@ -181,8 +182,8 @@ impl Target for Postgres {
         table::add_column(&mut *self.lease().await?, table, column).await
     }
 
-    async fn dead_letters(&self, table: &TableName, limit: u64) -> Result<Vec<DeadLetter>, Error> {
-        dead_letters::read(&mut *self.lease().await?, table, limit).await
+    async fn dead_letters(&self, table: &TableName, page: &LetterPage) -> Result<Vec<DeadLetter>, Error> {
+        dead_letters::read(&mut *self.lease().await?, table, page).await
     }
 
     async fn doctor(&self) -> Result<Vec<Finding>, Error> {

@@ -23,7 +23,11 @@ pub(crate) async fn resolve(
     Resolution::agree(&asked?)
 }
 
-async fn ask_all(link: &mut Link, ledger: &Ledger, moves: &[(Claim, u64)]) -> Result<Vec<LaneOutcome>, Error> {
+async fn ask_all(
+    link: &mut Link,
+    ledger: &Ledger,
+    moves: &[(Claim, u64)],
+) -> Result<Vec<LaneOutcome>, Error> {
     let mut lanes = Vec::with_capacity(moves.len());
     for (claim, to) in moves {
         lanes.push(ask(link, ledger, claim, *to).await?);

@@ -67,7 +67,10 @@ impl Rows {
     pub(crate) fn place(&self, number: u32) -> (usize, u32) {
         let Some(piece) = self.piece(number) else { return (0, 0) };
         let row = number - piece.first;
-        (piece.block, piece.numbers.as_ref().and_then(|numbers| numbers.get(row as usize)).copied().unwrap_or(row))
+        (
+            piece.block,
+            piece.numbers.as_ref().and_then(|numbers| numbers.get(row as usize)).copied().unwrap_or(row),
+        )
     }
 
     fn piece(&self, number: u32) -> Option<&Piece> {

@@ -92,8 +92,12 @@ pub(crate) fn advice(code: &str) -> Option<&'static str> {
         "3D000" => "name a database that exists, or create it first",
         "3F000" => "name a schema that exists, or create it first",
         "42501" => "grant the role what it lacks",
-        "25006" => "this server takes no writes now: a standby, or a primary that was demoted; waiting for a primary",
-        "53300" => "the server has no connection left; lower the number of connections, or raise max_connections",
+        "25006" => {
+            "this server takes no writes now: a standby, or a primary that was demoted; waiting for a primary"
+        }
+        "53300" => {
+            "the server has no connection left; lower the number of connections, or raise max_connections"
+        }
         "53100" => "the server's disk is full; make room, then the same call succeeds",
         "55P03" => "somebody else holds the lock",
         "57P03" => "the server is starting, stopping or recovering",
@@ -107,7 +111,8 @@ mod tests {
 
     #[test]
     fn codes_say_what_to_do() {
-        for code in ["40001", "40P01", "55P03", "57P01", "57P03", "53300", "53100", "25006", "08006", "57014"] {
+        for code in ["40001", "40P01", "55P03", "57P01", "57P03", "53300", "53100", "25006", "08006", "57014"]
+        {
             assert_eq!(of(code), ErrorKind::Retry, "{code}");
             assert_eq!(of_write(code), Means::Transaction(ErrorKind::Retry), "{code}");
         }
@@ -115,7 +120,8 @@ mod tests {
             assert_eq!(of(code), ErrorKind::Invalid, "{code}");
             assert_eq!(of_write(code), Means::Transaction(ErrorKind::Invalid), "{code}");
         }
-        for code in ["22003", "22021", "23505", "23502", "23503", "23514", "P0001", "54000", "21000", "U1234"] {
+        for code in ["22003", "22021", "23505", "23502", "23503", "23514", "P0001", "54000", "21000", "U1234"]
+        {
             assert_eq!(of_write(code), Means::Row, "{code}");
         }
         assert_eq!(of_write("42703"), Means::Shape);

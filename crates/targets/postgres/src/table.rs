@@ -76,7 +76,12 @@ pub(crate) async fn find(link: &mut Link, table: &TableName) -> Result<Option<Fo
             }
             ("column", Some(found)) => found.columns.push(column(row)?),
             ("index", Some(found)) => index(row, found)?,
-            _ => return Err(Error::new(ErrorKind::Corrupt, "the server's answer about a table is no such answer")),
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    "the server's answer about a table is no such answer",
+                ));
+            }
         }
     }
     Ok(found)
@@ -112,7 +117,9 @@ fn refuse_what_takes_no_rows(table: &TableName, kind: &str, has_rule: bool) -> R
             "has a rule for INSERT, which COPY does not follow; drop the rule or make it a trigger"
         }
         "r" | "p" | "f" => return Ok(()),
-        "v" if has_rule => "is a view with a rule for INSERT, which COPY does not follow; name the table behind it",
+        "v" if has_rule => {
+            "is a view with a rule for INSERT, which COPY does not follow; name the table behind it"
+        }
         "v" => "is a view and takes no rows; name the table behind it",
         "m" => "is a materialized view and takes no rows; name the table behind it",
         "S" => "is a sequence and takes no rows",
@@ -212,7 +219,8 @@ pub(crate) fn is_made_twice(refusal: &Refusal) -> bool {
 
 /// The role may not make it: somebody else has to, with exactly this.
 pub(crate) fn needs_rights(refusal: &Refusal, statement: &str) -> Error {
-    Error::invalid(format!("{}; have an owner run: {statement};", refusal.message)).with_code(refusal.code.clone())
+    Error::invalid(format!("{}; have an owner run: {statement};", refusal.message))
+        .with_code(refusal.code.clone())
 }
 
 fn create_statement(table: &TableName, schema: &Schema, key: &[String]) -> Result<String, Error> {

@@ -45,7 +45,9 @@ impl Arrays {
                     let value = match field.bytes {
                         None => way.null.map_or(Ok(None), |reason| Err(reason.to_owned())),
                         Some(bytes) => way.text(bytes, &mut scratch, &mut text).and_then(|()| {
-                            String::from_utf8(text.clone()).map(Some).map_err(|_| "text that is no UTF-8".to_owned())
+                            String::from_utf8(text.clone())
+                                .map(Some)
+                                .map_err(|_| "text that is no UTF-8".to_owned())
                         }),
                     };
                     match value {
@@ -112,7 +114,11 @@ impl Arrays {
 }
 
 /// Merges the rows. Returns the refused ones, by their numbers among `places`.
-pub(crate) async fn merge(session: &mut Session, merge: &Merge, arrays: &Arrays) -> Result<Vec<Refused>, Stop> {
+pub(crate) async fn merge(
+    session: &mut Session,
+    merge: &Merge,
+    arrays: &Arrays,
+) -> Result<Vec<Refused>, Stop> {
     let rows = arrays.columns.first().map_or(0, Vec::len) as u32;
     in_parts(session, merge, &Source::Arrays(arrays), &Staged::of(rows, &[])).await
 }

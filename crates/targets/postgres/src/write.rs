@@ -65,7 +65,9 @@ impl Writing<'_> {
             session.undo().await.map_err(|failure| failure.explain("going back before the rows"))?;
             if session.written() != written {
                 // Some of the rows are in: writing the run again would double them.
-                return Err(refusal.as_kind(ErrorKind::Retry, "the table changed while rows were written to it"));
+                return Err(
+                    refusal.as_kind(ErrorKind::Retry, "the table changed while rows were written to it")
+                );
             }
             let new = match self.shared.plans.look_again(session.link()?, &batch.destination, schema).await {
                 Ok(new) => new,
@@ -97,7 +99,10 @@ impl Writing<'_> {
         }
         let count: u32 = blocks.iter().map(|block| block.rows).sum();
         let rejects = match &plan.merge {
-            Some(merge) if self.is_two_phase || (count <= self.shared.settings.unnest_rows_max && !merge.has_arrays) => {
+            Some(merge)
+                if self.is_two_phase
+                    || (count <= self.shared.settings.unnest_rows_max && !merge.has_arrays) =>
+            {
                 if merge.has_arrays {
                     let message = "a prepared transaction merges no arrays: it may use no temporary table";
                     return Err(Stop::Failed(Error::invalid(message)));
@@ -116,7 +121,8 @@ impl Writing<'_> {
                     None => append(session, &mut rows, &straight(plan, blocks, count)).await?,
                 };
                 let mut rejects = std::mem::take(&mut rows.rejects);
-                rejects.extend(refused.into_iter().map(|refused| reject(rows.place(refused.number), refused)));
+                rejects
+                    .extend(refused.into_iter().map(|refused| reject(rows.place(refused.number), refused)));
                 rejects
             }
         };

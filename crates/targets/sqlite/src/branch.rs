@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use standpipe_core::{Advance, Batch, Branch, Claim, DeadLetter, Error, Reject, TableName, async_trait};
+use standpipe_core::{
+    Advance, Batch, Branch, Claim, DeadLetter, Error, LetterId, Reject, TableName, async_trait,
+};
 
 use crate::{commit, dead_letters, ledger, load::Load, session::Session, worker::Worker};
 
@@ -60,6 +62,11 @@ impl Branch for SqliteBranch {
     async fn dead_letter(&mut self, table: &TableName, letters: &[DeadLetter]) -> Result<(), Error> {
         let (table, letters) = (table.clone(), letters.to_vec());
         self.step(move |worker| dead_letters::keep(worker, &table, &letters)).await
+    }
+
+    async fn withdraw(&mut self, table: &TableName, letters: &[LetterId]) -> Result<u64, Error> {
+        let (table, letters) = (table.clone(), letters.to_vec());
+        self.step(move |worker| dead_letters::withdraw(worker, &table, &letters)).await
     }
 
     async fn advance(&mut self, claim: &Claim, to: &Advance) -> Result<(), Error> {

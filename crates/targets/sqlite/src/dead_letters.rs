@@ -7,7 +7,7 @@ use rusqlite::{
     Row, params,
     types::{ToSqlOutput, ValueRef},
 };
-use standpipe_core::{DeadLetter, Error, LaneId, StreamId, TableName};
+use standpipe_core::{DeadLetter, Error, LaneId, LetterId, LetterPage, StreamId, TableName};
 
 use crate::{
     ledger::{corrupt, stored},
@@ -53,18 +53,60 @@ pub(crate) fn keep(worker: &mut Worker, table: &TableName, letters: &[DeadLetter
     kept.map_err(|error| worker.explain(error, &format!("keeping dead letters in {table}")))
 }
 
-/// The letters in the order in which they were kept; none when there is no such table.
-pub(crate) fn read(worker: &mut Worker, table: &TableName, limit: u64) -> Result<Vec<DeadLetter>, Error> {
+/// Takes letters out as part of the open transaction, which holds the write lock: nobody else can take them meanwhile.
+pub(crate) fn withdraw(worker: &mut Worker, table: &TableName, letters: &[LetterId]) -> Result<u64, Error> {
+    let withdrawn = || -> Result<u64, WorkError> {
+        if find(&worker.connection, table)?.is_none() {
+            return Ok(0);
+        }
+        let mut statement = worker.connection.prepare_cached(&format!(
+            "DELETE FROM {} WHERE stream = ?1 AND lane = ?2 AND position = ?3 AND ordinal = ?4",
+            quoted_table(table)?
+        ))?;
+        let mut withdrawn = 0;
+        for id in letters {
+            let (stream, lane) = (id.lane.stream.as_str(), id.lane.lane);
+            withdrawn += statement.execute(params![stream, lane, stored(id.position)?, id.ordinal])? as u64;
+        }
+        Ok(withdrawn)
+    }();
+    withdrawn.map_err(|error| worker.explain(error, &format!("withdrawing dead letters from {table}")))
+}
+
+/// The letters of a page in the order of their ids; none when there is no such table.
+pub(crate) fn read(
+    worker: &mut Worker,
+    table: &TableName,
+    page: &LetterPage,
+) -> Result<Vec<DeadLetter>, Error> {
     let letters = || -> Result<Vec<DeadLetter>, WorkError> {
         if find(&worker.connection, table)?.is_none() {
             return Ok(Vec::new());
         }
-        let query = format!("SELECT {COLUMNS} FROM {} ORDER BY rowid LIMIT ?1", quoted_table(table)?);
-        let mut statement = worker.connection.prepare(&query)?;
-        let mut rows = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
-        let mut letters = Vec::new();
-        while let Some(row) = rows.next()? {
-            letters.push(letter(row)?);
+        let mut statement = worker.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM {} WHERE (stream, lane, position, ordinal) > (?1, ?2, ?3, ?4) \
+             ORDER BY stream, lane, position, ordinal LIMIT ?5",
+            quoted_table(table)?
+        ))?;
+        let limit = i64::try_from(page.letters_max).unwrap_or(i64::MAX);
+        // No stream's name is empty.
+        let mut rows = match &page.after {
+            None => statement.query(params!["", 0, 0, 0, limit])?,
+            Some(id) => statement.query(params![
+                id.lane.stream.as_str(),
+                id.lane.lane,
+                stored(id.position)?,
+                id.ordinal,
+                limit
+            ])?,
+        };
+        let (mut letters, mut bytes) = (Vec::new(), 0);
+        while bytes < page.bytes_max
+            && let Some(row) = rows.next()?
+        {
+            let letter = letter(row)?;
+            bytes += letter.row.len() as u64;
+            letters.push(letter);
         }
         Ok(letters)
     }();

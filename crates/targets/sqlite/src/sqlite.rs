@@ -9,8 +9,8 @@ use std::{
 };
 
 use standpipe_core::{
-    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Finding, Guarantee, LedgerRow, Resolution,
-    Schema, StreamId, TableName, TableShape, Target, Xid, async_trait,
+    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Finding, Guarantee, LedgerRow, LetterPage,
+    Resolution, Schema, StreamId, TableName, TableShape, Target, Xid, async_trait,
 };
 use standpipe_pool::Pool;
 
@@ -171,9 +171,9 @@ impl Target for Sqlite {
         self.write(move |worker| table::add_column(worker, &table, &column)).await
     }
 
-    async fn dead_letters(&self, table: &TableName, limit: u64) -> Result<Vec<DeadLetter>, Error> {
-        let table = table.clone();
-        self.read(move |worker| dead_letters::read(worker, &table, limit)).await
+    async fn dead_letters(&self, table: &TableName, page: &LetterPage) -> Result<Vec<DeadLetter>, Error> {
+        let (table, page) = (table.clone(), page.clone());
+        self.read(move |worker| dead_letters::read(worker, &table, &page)).await
     }
 
     async fn doctor(&self) -> Result<Vec<Finding>, Error> {

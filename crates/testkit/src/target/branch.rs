@@ -1,7 +1,8 @@
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use standpipe_core::{
-    Advance, Batch, Branch, Claim, DeadLetter, Error, ErrorKind, Mode, Reject, TableName, async_trait,
+    Advance, Batch, Branch, Claim, DeadLetter, Error, ErrorKind, LetterId, Mode, Reject, TableName,
+    async_trait,
 };
 
 use super::{
@@ -179,6 +180,38 @@ impl Branch for SimBranch {
         exit.pass(()).await?;
         self.spoilt = false;
         Ok(())
+    }
+
+    async fn withdraw(&mut self, table: &TableName, letters: &[LetterId]) -> Result<u64, Error> {
+        let exit = self.enter(CallKind::Withdraw).await?;
+        let letters: Vec<_> = letters.iter().map(|id| (table.clone(), id.clone())).collect();
+        let server = Arc::clone(&self.server);
+        let there = server
+            .attempt(self.session, |state| {
+                if !state.mistakes.has(Mistake::WithdrawDoesNotWait) {
+                    state.withdrawer(self.id, &letters)?;
+                }
+                let there = letters.iter().filter(|letter| state.database.has_letter(letter));
+                let there: BTreeSet<_> = there.cloned().collect();
+                if let Some(branch) = state.open.get_mut(&self.id) {
+                    branch.letters.extend(there.iter().cloned());
+                }
+                if state.mistakes.has(Mistake::WithdrawsAtOnce) {
+                    state.database.withdraw(&there);
+                }
+                Ok(Ok(there))
+            })
+            .await?;
+        let kept_before = self.effects.letters.len();
+        self.effects.letters.retain(|(kept_in, letter)| !letters.contains(&(kept_in.clone(), letter.id())));
+        let taken_back = kept_before - self.effects.letters.len();
+        let counted = there.iter().filter(|letter| !self.effects.withdrawn.contains(letter)).count();
+        let all = server.lock().mistakes.has(Mistake::WithdrawCountsWhatWasAsked);
+        let count = if all { letters.len() } else { counted + taken_back };
+        self.effects.withdrawn.extend(there);
+        let count = exit.pass(count as u64).await?;
+        self.spoilt = false;
+        Ok(count)
     }
 
     async fn advance(&mut self, claim: &Claim, to: &Advance) -> Result<(), Error> {

@@ -11,6 +11,8 @@ pub enum CallKind {
     Write,
     /// `Branch::dead_letter`
     DeadLetter,
+    /// `Branch::withdraw`
+    Withdraw,
     /// `Branch::advance`
     Advance,
     /// `Branch::commit`
@@ -27,17 +29,20 @@ pub enum CallKind {
     Create,
     /// `Target::add_column`
     AddColumn,
+    /// `Target::dead_letters`
+    DeadLetters,
     /// `Target::close`
     Close,
 }
 
 impl CallKind {
     /// Every kind once, for sweeps.
-    pub const ALL: [CallKind; 13] = [
+    pub const ALL: [CallKind; 15] = [
         CallKind::Claim,
         CallKind::Begin,
         CallKind::Write,
         CallKind::DeadLetter,
+        CallKind::Withdraw,
         CallKind::Advance,
         CallKind::Commit,
         CallKind::Rollback,
@@ -46,6 +51,7 @@ impl CallKind {
         CallKind::Describe,
         CallKind::Create,
         CallKind::AddColumn,
+        CallKind::DeadLetters,
         CallKind::Close,
     ];
 }

@@ -1,8 +1,11 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use standpipe_core::{
-    Advance, ClaimRequest, DeadLetter, Destination, Error, LEDGER_FORMAT, LaneId, LedgerRow, StreamId,
-    TableName, Verdict,
+    Advance, ClaimRequest, DeadLetter, Destination, Error, LEDGER_FORMAT, LaneId, LedgerRow, LetterId,
+    LetterPage, StreamId, TableName, Verdict,
 };
 
 use super::{
@@ -59,6 +62,8 @@ pub(crate) struct Move {
 pub(crate) struct Effects {
     pub(crate) changes: Vec<Change>,
     pub(crate) letters: Vec<(TableName, DeadLetter)>,
+    /// Letters taken out, before those above are kept.
+    pub(crate) withdrawn: BTreeSet<(TableName, LetterId)>,
     pub(crate) moves: Vec<Move>,
     /// Keyed tables as the branch sees them, so that a commit need not do its work twice.
     pub(crate) views: BTreeMap<TableName, Table>,
@@ -141,6 +146,7 @@ impl Database {
             if half { &effects.changes[..effects.changes.len().div_ceil(2)] } else { &effects.changes };
         let moves = if half { effects.moves.get(..1).unwrap_or(&[]) } else { &effects.moves };
         self.apply_changes(changes, if half { None } else { Some(&effects.views) })?;
+        self.withdraw(&effects.withdrawn);
         self.letters.extend(effects.letters.iter().cloned());
         if mistakes.has(Mistake::CommitWithoutLedger) {
             return Ok(());
@@ -155,6 +161,35 @@ impl Database {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn has_letter(&self, (table, id): &(TableName, LetterId)) -> bool {
+        self.letters.iter().any(|(kept_in, letter)| kept_in == table && letter.id() == *id)
+    }
+
+    pub(crate) fn withdraw(&mut self, letters: &BTreeSet<(TableName, LetterId)>) {
+        if !letters.is_empty() {
+            self.letters.retain(|(table, letter)| !letters.contains(&(table.clone(), letter.id())));
+        }
+    }
+
+    pub(crate) fn page(&self, table: &TableName, page: &LetterPage, mistakes: &Mistakes) -> Vec<DeadLetter> {
+        let is_behind = |letter: &DeadLetter| match &page.after {
+            Some(after) if mistakes.has(Mistake::PagesOverlap) => letter.id() >= *after,
+            Some(after) => letter.id() > *after,
+            None => true,
+        };
+        let kept = self.letters.iter().filter(|(kept_in, letter)| kept_in == table && is_behind(letter));
+        let mut letters: Vec<&DeadLetter> = kept.map(|(_, letter)| letter).collect();
+        letters.sort_by_key(|letter| letter.id());
+        let letters_max = usize::try_from(page.letters_max).unwrap_or(usize::MAX);
+        let mut bytes = 0;
+        let fits = move |letter: &&&DeadLetter| {
+            let has_room = bytes < page.bytes_max;
+            bytes += letter.row.len() as u64;
+            has_room
+        };
+        letters.iter().take(letters_max).take_while(fits).map(|letter| (*letter).clone()).collect()
     }
 
     pub(crate) fn apply_changes(

@@ -33,6 +33,14 @@ pub enum Mistake {
     Reorders,
     /// `dead_letter` writes outside the transaction.
     LettersAtOnce,
+    /// `withdraw` takes letters out outside the transaction.
+    WithdrawsAtOnce,
+    /// `withdraw` does not wait for another transaction that is taking the same letter out, and counts it too.
+    WithdrawDoesNotWait,
+    /// `withdraw` says how many it was asked for, not how many were there.
+    WithdrawCountsWhatWasAsked,
+    /// A page of dead letters begins with the last letter of the page before.
+    PagesOverlap,
     /// A branch that is dropped is committed.
     CommitsOnDrop,
     /// A branch that failed can still be committed.
@@ -51,7 +59,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// Every mistake once, for sweeps.
-    pub const ALL: [Mistake; 23] = [
+    pub const ALL: [Mistake; 27] = [
         Mistake::UnconditionalAdvance,
         Mistake::PositionNotChecked,
         Mistake::CommitWithoutLedger,
@@ -68,6 +76,10 @@ impl Mistake {
         Mistake::TruncatesAtOnce,
         Mistake::Reorders,
         Mistake::LettersAtOnce,
+        Mistake::WithdrawsAtOnce,
+        Mistake::WithdrawDoesNotWait,
+        Mistake::WithdrawCountsWhatWasAsked,
+        Mistake::PagesOverlap,
         Mistake::CommitsOnDrop,
         Mistake::CommitsAfterFailure,
         Mistake::CutsStreamIds,

@@ -5,7 +5,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use standpipe_core::{Error, ErrorKind, Guarantee, LaneId, StreamId, TableName};
+use standpipe_core::{Error, ErrorKind, Guarantee, LaneId, LetterId, StreamId, TableName};
 
 use super::{
     call::{Call, CallKind},
@@ -59,6 +59,8 @@ pub(crate) struct State {
 pub(crate) struct OpenBranch {
     pub(crate) session: u64,
     pub(crate) locks: BTreeSet<LaneId>,
+    /// The dead letters that it withdraws.
+    pub(crate) letters: BTreeSet<(TableName, LetterId)>,
 }
 
 impl Default for State {
@@ -97,7 +99,7 @@ impl std::fmt::Debug for State {
 
 /// Another transaction holds what an attempt needs.
 pub(crate) struct Blocked {
-    pub(crate) lane: LaneId,
+    pub(crate) held: String,
     pub(crate) by: u64,
 }
 
@@ -174,7 +176,7 @@ impl Server {
                 if polls > most {
                     return Poll::Ready(Err(Error::retry(format!(
                         "lock timeout: branch {} holds {}",
-                        blocked.by, blocked.lane
+                        blocked.by, blocked.held
                     ))
                     .with_code("55P03")));
                 }
@@ -202,7 +204,8 @@ impl State {
 
     pub(crate) fn begin(&mut self, session: u64) -> u64 {
         self.branches += 1;
-        self.open.insert(self.branches, OpenBranch { session, locks: BTreeSet::new() });
+        self.open
+            .insert(self.branches, OpenBranch { session, locks: BTreeSet::new(), letters: BTreeSet::new() });
         self.branches
     }
 
@@ -210,7 +213,17 @@ impl State {
     pub(crate) fn holder(&self, but: Option<u64>, lane: impl Fn(&LaneId) -> bool) -> Result<(), Blocked> {
         for (by, branch) in self.open.iter().filter(|(by, _)| Some(**by) != but) {
             if let Some(held) = branch.locks.iter().find(|held| lane(held)) {
-                return Err(Blocked { lane: held.clone(), by: *by });
+                return Err(Blocked { held: held.to_string(), by: *by });
+            }
+        }
+        Ok(())
+    }
+
+    /// Who else withdraws one of these letters.
+    pub(crate) fn withdrawer(&self, but: u64, letters: &[(TableName, LetterId)]) -> Result<(), Blocked> {
+        for (by, branch) in self.open.iter().filter(|(by, _)| **by != but) {
+            if let Some((_, held)) = letters.iter().find(|letter| branch.letters.contains(letter)) {
+                return Err(Blocked { held: format!("the dead letter of {held}"), by: *by });
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use standpipe_core::{
-    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Guarantee, LedgerRow, Resolution, Schema,
-    StreamId, TableName, TableShape, Target, Xid, async_trait,
+    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Guarantee, LedgerRow, LetterPage, Resolution,
+    Schema, StreamId, TableName, TableShape, Target, Xid, async_trait,
 };
 
 use super::{
@@ -351,6 +351,15 @@ impl Target for SimTarget {
         let exit = self.server.enter(self.session, CallKind::AddColumn).await?;
         self.server.lock().database.table_mut(table)?.add_column(column);
         exit.pass(()).await
+    }
+
+    async fn dead_letters(&self, table: &TableName, page: &LetterPage) -> Result<Vec<DeadLetter>, Error> {
+        let exit = self.server.enter(self.session, CallKind::DeadLetters).await?;
+        let letters = {
+            let state = self.server.lock();
+            state.database.page(table, page, &state.mistakes)
+        };
+        exit.pass(letters).await
     }
 
     async fn close(&self) -> Result<(), Error> {

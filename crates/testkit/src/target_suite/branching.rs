@@ -1,14 +1,13 @@
 //! Branch duties 1, 6 and 7, S8, and `close`.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A case fails by panicking.
 
-use std::{pin::pin, sync::Arc};
+use std::pin::pin;
 
-use bytes::Bytes;
-use standpipe_core::{Claim, DeadLetter, TableName};
+use standpipe_core::DeadLetter;
 
 use super::{
     TargetFixture,
-    world::{ORIGIN, World, apply, assert_fenced, assert_same_ids, batch, begin_with, to},
+    world::{ORIGIN, World, apply, assert_fenced, assert_same_ids, batch, begin_with, letter, to},
 };
 use crate::poll::{poll_times, until};
 
@@ -63,21 +62,6 @@ pub async fn branch_duty_1_dead_letters_are_part_of_the_commit(fixture: &dyn Tar
     drop(branch);
     world.take_over("s").await;
     assert_eq!(world.rows(&letters).await.len(), 3, "a letter of a dropped branch stayed");
-}
-
-fn letter(claim: &Claim, table: &TableName, ordinal: u32) -> DeadLetter {
-    DeadLetter {
-        lane: claim.lane.clone(),
-        position: claim.position,
-        ordinal,
-        table: table.clone(),
-        origin: Arc::from("in'put.csv"),
-        line: (ordinal > 0).then_some(u64::from(ordinal)),
-        column: (ordinal > 0).then(|| "na\"me".to_owned()),
-        code: (ordinal > 1).then(|| "23505".to_owned()),
-        reason: "expected a number, got \u{1f6b0}'".to_owned(),
-        row: Bytes::from_static(b"1,\xff\xfe,'x'"),
-    }
 }
 
 /// A branch that is dropped at any point leaves nothing, holds nobody up, and its connection goes on.

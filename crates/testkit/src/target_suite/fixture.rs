@@ -43,6 +43,8 @@ pub trait TargetFixture: Sync {
     /// Whether readers of a table that is being emptied wait for the commit, rather than see its old rows until then.
     fn empties_behind_a_lock(&self) -> bool {
         false
+    }
+
     /// What the target's numeric columns take besides numbers, of `NaN`, `Infinity` and `-Infinity`.
     fn special_numerics(&self) -> Vec<&'static str> {
         vec!["NaN", "Infinity", "-Infinity"]

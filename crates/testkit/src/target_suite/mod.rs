@@ -9,6 +9,7 @@ mod compare;
 mod fencing;
 mod fixture;
 mod guarding;
+mod letters;
 mod resolving;
 mod tables;
 mod values;
@@ -113,6 +114,9 @@ cases! {
     Transactions branching::branch_duty_7_a_failed_branch_cannot_be_committed,
     Transactions branching::s8_nothing_committed_is_never_reported_as_committed,
     Transactions branching::close_rolls_open_branches_back,
+    Transactions letters::branch_duty_8_letters_are_withdrawn_and_written_in_one_commit,
+    Transactions letters::branch_duty_8_a_letter_is_withdrawn_by_one_of_two,
+    Transactions letters::dead_letters_come_in_pages,
     Nothing values::values_of_every_type_come_back,
     Nothing values::empty_text_null_and_unicode_come_back,
     Nothing tables::create_describe_and_add_column,

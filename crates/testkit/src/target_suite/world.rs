@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use standpipe_core::{
-    Advance, Batch, Branch, Claim, ClaimRequest, Column, Destination, Error, LaneId, LedgerRow, Mode, Reject,
-    Schema, SourceId, StreamId, TableName, Target, Type, Window,
+    Advance, Batch, Branch, Claim, ClaimRequest, Column, DeadLetter, Destination, Error, LaneId, LedgerRow,
+    Mode, Reject, Schema, SourceId, StreamId, TableName, Target, Type, Window,
 };
 
 use super::TargetFixture;
@@ -147,6 +148,22 @@ pub(crate) fn batch(lane: &LaneId, table: &TableName, blocks: &[&[i64]]) -> Batc
 pub(crate) fn in_mode(batch: Batch, mode: Mode, key: &[&str]) -> Batch {
     let key = key.iter().map(|column| (*column).to_owned()).collect();
     Batch { destination: Arc::new(Destination { mode, key, ..(*batch.destination).clone() }), ..batch }
+}
+
+/// A dead letter of the claim's position, awkward in every field.
+pub(crate) fn letter(claim: &Claim, table: &TableName, ordinal: u32) -> DeadLetter {
+    DeadLetter {
+        lane: claim.lane.clone(),
+        position: claim.position,
+        ordinal,
+        table: table.clone(),
+        origin: Arc::from("in'put.csv"),
+        line: (ordinal > 0).then_some(u64::from(ordinal)),
+        column: (ordinal > 0).then(|| "na\"me".to_owned()),
+        code: (ordinal > 1).then(|| "23505".to_owned()),
+        reason: "expected a number, got \u{1f6b0}'".to_owned(),
+        row: Bytes::from_static(b"1,\xff\xfe,'x'"),
+    }
 }
 
 /// A branch of one lane with these rows in it, not yet advanced.

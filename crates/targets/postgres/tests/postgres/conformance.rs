@@ -27,7 +27,9 @@ impl TargetFixture for Server<'_> {
     }
 
     async fn rows(&self, table: &TableName) -> Vec<Vec<Option<String>>> {
-        self.database.rows(&format!("SELECT * FROM \"{}\" ORDER BY ctid", table.name.replace('"', "\"\""))).await
+        self.database
+            .rows(&format!("SELECT * FROM \"{}\" ORDER BY ctid", table.name.replace('"', "\"\"")))
+            .await
     }
 
     /// Until nobody is about to ask for a lock: whoever runs or waits for one has been seen to wait, or is idle.

@@ -73,7 +73,10 @@ impl Database {
 }
 
 pub(crate) async fn run(connection: &mut PgConnection, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 /// The same server, another database.
@@ -84,7 +87,9 @@ pub(crate) fn in_database(url: &str, name: &str) -> String {
 
 /// Says that a test was not run, and counts it.
 pub(crate) fn skipped(test: &str, why: &str) {
-    eprintln!("skipped: {test}: {why}: run `cargo xtask test`, or `eval \"$(cargo xtask services env)\"` first");
+    eprintln!(
+        "skipped: {test}: {why}: run `cargo xtask test`, or `eval \"$(cargo xtask services env)\"` first"
+    );
     if let Ok(path) = env::var("STANDPIPE_TEST_SKIPS") {
         let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
         writeln!(file, "{test}: {why}").unwrap();

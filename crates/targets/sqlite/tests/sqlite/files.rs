@@ -4,7 +4,7 @@ use std::{
     process::Command,
 };
 
-use standpipe_core::{ErrorKind, Target};
+use standpipe_core::{ErrorKind, LetterPage, Target};
 use standpipe_sqlite::{Journal, Settings, Sqlite};
 use standpipe_testkit::block_on;
 
@@ -109,7 +109,7 @@ fn opening_and_reading_leave_the_file_as_it_is() {
         let target = Sqlite::open(&path, impatient()).await.unwrap();
         assert_eq!(target.ledger(None).await.unwrap(), []);
         assert!(target.describe(&append("t").table).await.unwrap().is_some());
-        assert_eq!(target.dead_letters(&append("letters").table, 10).await.unwrap(), []);
+        assert_eq!(target.dead_letters(&append("letters").table, &LetterPage::first(10)).await.unwrap(), []);
         target.doctor().await.unwrap();
         target.close().await.unwrap();
         assert_eq!(fs::read(&path).unwrap(), before, "no ledger, no other journal");

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use standpipe_core::{Claim, DeadLetter, ErrorKind, TableName, Target};
+use standpipe_core::{Claim, DeadLetter, ErrorKind, LetterPage, TableName, Target};
 use standpipe_testkit::block_on;
 
 use crate::world::{World, begin};
@@ -34,8 +34,8 @@ fn letters_come_back_as_they_were_and_a_retry_does_not_double_them() {
             branch.dead_letter(&table, &letters[2..]).await.unwrap();
             branch.commit().await.unwrap();
         }
-        assert_eq!(world.target.dead_letters(&table, 10).await.unwrap(), letters);
-        assert_eq!(world.target.dead_letters(&table, 2).await.unwrap(), letters[..2]);
+        assert_eq!(world.target.dead_letters(&table, &LetterPage::first(10)).await.unwrap(), letters);
+        assert_eq!(world.target.dead_letters(&table, &LetterPage::first(2)).await.unwrap(), letters[..2]);
         assert_eq!(
             world.rows("SELECT typeof(row) FROM \"my letters\" ORDER BY ordinal"),
             ["text", "blob", "text"]
