@@ -5,9 +5,12 @@
 mod bench;
 mod crash;
 mod data;
+mod interrupt;
 mod licences;
 mod nightly;
+mod services;
 mod stage;
+mod support;
 mod test;
 mod tidy;
 
@@ -31,6 +34,8 @@ enum Command {
     Crash(crash::CrashArgs),
     /// How fast each crate is, and whether a change made it slower
     Bench(bench::BenchArgs),
+    /// Throw-away servers for tests: PostgreSQL, and PgBouncer before it
+    Services(services::ServicesArgs),
     /// The long runs
     Nightly,
     /// The arrows between crates, and other rules of the house
@@ -74,11 +79,12 @@ fn run() -> ExitCode {
             failure = ExitCode::from(NOT_DONE);
             bench::run(args).map(ExitCode::from)
         }
+        Command::Services(args) => services::run(args),
         Command::Nightly => nightly::run().map(done),
         Command::Tidy => tidy::run().map(done),
     };
     outcome.unwrap_or_else(|message| {
         eprintln!("xtask: {message}");
-        if message == bench::INTERRUPTED { ExitCode::from(INTERRUPTED) } else { failure }
+        if message == interrupt::INTERRUPTED { ExitCode::from(INTERRUPTED) } else { failure }
     })
 }

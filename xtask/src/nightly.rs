@@ -1,13 +1,16 @@
 use std::env;
 
 use crate::{
-    Outcome, crash,
+    Outcome, crash, interrupt,
     stage::{Stages, cargo, command},
+    support::Support,
 };
 
 /// The long runs: as in CI, but more of each.
 pub(crate) fn run() -> Outcome {
+    interrupt::watch()?;
     let mut stages = Stages::default();
+    let support = Support::start(&mut stages)?;
     stages.run("tests, optimised", 1800, || cargo(&["test", "--workspace", "--release", "--quiet"]));
     stages.run("log: 200 kills", 300, || long_log("sigkill", &[], ("KILLS", "200")));
     stages.run("log: every zero flipped too", 900, || long_log("flips", &[], ("FLIPS", "all")));
@@ -31,6 +34,7 @@ pub(crate) fn run() -> Outcome {
     stages.run("bench: an hour of the pool", 4200, || {
         bench(&["run", "--full", "--group", "pool.leak", "--span", "3600s", "--rounds", "1"])
     });
+    support.finish(&mut stages);
     stages.finish()
 }
 

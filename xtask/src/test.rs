@@ -1,8 +1,9 @@
 use clap::Args;
 
 use crate::{
-    Outcome, crash, data, licences,
+    Outcome, crash, data, interrupt, licences,
     stage::{Stages, cargo, command, is_there},
+    support::Support,
     tidy,
 };
 
@@ -17,38 +18,39 @@ pub(crate) struct TestArgs {
 /// Every stage that a change must pass, each with a stated budget in seconds (2 cores, nothing built before: the first
 /// stages carry the build).
 pub(crate) fn run(args: &TestArgs) -> Outcome {
-    let mut stages = Stages::default();
-    let wanted = |name: &str| args.only.as_deref().is_none_or(|word| name.contains(word));
-    let mut stage = |name: &str, budget_s: u64, work: &dyn Fn() -> Outcome| {
-        if wanted(name) {
-            stages.run(name, budget_s, work);
-        }
-    };
-    stage("format", 10, &|| cargo(&["fmt", "--all", "--check"]));
-    stage("tidy", 10, &tidy::run);
-    stage("licences", 20, &licences::run);
-    stage("clippy", 360, &|| {
+    interrupt::watch()?;
+    let mut stages = Stages::only(args.only.as_deref());
+    stages.run("format", 10, || cargo(&["fmt", "--all", "--check"]));
+    stages.run("tidy", 10, tidy::run);
+    stages.run("licences", 20, licences::run);
+    stages.run("clippy", 360, || {
         cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
     });
-    stage("docs", 240, &|| {
+    stages.run("docs", 240, || {
         command(
             "cargo",
             &["doc", "--workspace", "--no-deps", "--quiet"],
             &[("RUSTDOCFLAGS", "--deny warnings")],
         )
     });
-    stage("tests", 1080, &|| cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
-    stage("counts", 300, &counts);
-    stage("planted in the log", 120, &planted);
-    stage("pool: rows, planted and not", 180, &pool);
-    stage("planted in the buffer", 180, &planted_in_buffer);
-    stage("pool with sqlx", 300, &pool_with_sqlx);
-    stage("doc tests", 180, &|| cargo(&["test", "--workspace", "--doc", "--quiet"]));
-    stage("features", 120, &features);
-    stage("packages", 60, &packages);
-    stage("crash: file, 25 kills", 300, &|| crash::run(&crash::CrashArgs::ci(false)));
-    stage("crash: stdin, 25 kills", 300, &|| crash::run(&crash::CrashArgs::ci(true)));
-    if wanted("advisories") {
+    // Servers are started for those who need them only.
+    let needed = ["services", "tests", "counts", "features"].iter().any(|name| stages.wants(name));
+    let support = needed.then(|| Support::start(&mut stages)).transpose()?;
+    stages.run("tests", 1080, || cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
+    stages.run("counts", 300, counts);
+    stages.run("planted in the log", 120, planted);
+    stages.run("pool: rows, planted and not", 180, pool);
+    stages.run("planted in the buffer", 180, planted_in_buffer);
+    stages.run("pool with sqlx", 300, pool_with_sqlx);
+    stages.run("doc tests", 180, || cargo(&["test", "--workspace", "--doc", "--quiet"]));
+    stages.run("features", 120, features);
+    stages.run("packages", 60, packages);
+    stages.run("crash: file, 25 kills", 300, || crash::run(&crash::CrashArgs::ci(false)));
+    stages.run("crash: stdin, 25 kills", 300, || crash::run(&crash::CrashArgs::ci(true)));
+    if let Some(support) = support {
+        support.finish(&mut stages);
+    }
+    if stages.wants("advisories") {
         advisories(&mut stages);
     }
     stages.finish()

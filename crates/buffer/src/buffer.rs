@@ -77,12 +77,8 @@ impl<K: Clone + Eq + Hash, T: Weigh> Buffer<K, T> {
     /// through a cancellation, take a permit of [`budget`](Self::budget) first and then [`push_with`](Self::push_with).
     pub async fn push<C: Clock>(&self, key: K, item: T, clock: &C) -> Result<(), BufferError<T>> {
         let weight = item.weight();
-        let bytes = weight.bytes;
-        if !self.budget.take_if_calm(bytes) {
-            match self.budget.admit(bytes, clock).await {
-                Ok(permit) => _ = permit.dissolve(),
-                Err(error) => return Err(BufferError::refused(error, item)),
-            }
+        if let Err(error) = self.budget.take_admitted(weight.bytes, clock).await {
+            return Err(BufferError::refused(error, item));
         }
         self.enter(key, item, weight, || clock.now())
     }
@@ -93,12 +89,8 @@ impl<K: Clone + Eq + Hash, T: Weigh> Buffer<K, T> {
     /// As for [`push`](Self::push).
     pub fn push_blocking(&self, key: K, item: T) -> Result<(), BufferError<T>> {
         let weight = item.weight();
-        let bytes = weight.bytes;
-        if !self.budget.take_if_calm(bytes) {
-            match self.budget.admit_blocking(bytes) {
-                Ok(permit) => _ = permit.dissolve(),
-                Err(error) => return Err(BufferError::refused(error, item)),
-            }
+        if let Err(error) = self.budget.take_admitted_blocking(weight.bytes) {
+            return Err(BufferError::refused(error, item));
         }
         self.enter(key, item, weight, Instant::now)
     }

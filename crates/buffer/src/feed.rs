@@ -35,11 +35,8 @@ impl<K: Clone + Eq + Hash, T: Weigh> Feed<K, T> {
     #[inline]
     pub async fn push<C: Clock>(&self, item: T, clock: &C) -> Result<(), BufferError<T>> {
         let weight = item.weight();
-        if !self.budget.take_if_calm(weight.bytes) {
-            match self.budget.admit(weight.bytes, clock).await {
-                Ok(permit) => _ = permit.dissolve(),
-                Err(error) => return Err(BufferError::refused(error, item)),
-            }
+        if let Err(error) = self.budget.take_admitted(weight.bytes, clock).await {
+            return Err(BufferError::refused(error, item));
         }
         self.enter(item, weight, || clock.now())
     }
@@ -51,11 +48,8 @@ impl<K: Clone + Eq + Hash, T: Weigh> Feed<K, T> {
     #[inline]
     pub fn push_blocking(&self, item: T) -> Result<(), BufferError<T>> {
         let weight = item.weight();
-        if !self.budget.take_if_calm(weight.bytes) {
-            match self.budget.admit_blocking(weight.bytes) {
-                Ok(permit) => _ = permit.dissolve(),
-                Err(error) => return Err(BufferError::refused(error, item)),
-            }
+        if let Err(error) = self.budget.take_admitted_blocking(weight.bytes) {
+            return Err(BufferError::refused(error, item));
         }
         self.enter(item, weight, Instant::now)
     }
@@ -85,11 +79,8 @@ impl<K: Clone + Eq + Hash, T: Weigh> Feed<K, T> {
     /// Dropping the future before it has resolved puts the items back into the vector and leaves the budget as it was.
     pub async fn push_batch<C: Clock>(&self, items: &mut Vec<T>, clock: &C) -> Result<(), BufferError<()>> {
         let Some(laid) = self.lay(items, clock.now()) else { return Ok(()) };
-        if !self.budget.take_if_calm(laid.bytes()) {
-            match self.budget.admit(laid.bytes(), clock).await {
-                Ok(permit) => _ = permit.dissolve(),
-                Err(error) => return Err(BufferError::refused(error, ())),
-            }
+        if let Err(error) = self.budget.take_admitted(laid.bytes(), clock).await {
+            return Err(BufferError::refused(error, ()));
         }
         self.publish(laid)
     }
@@ -100,11 +91,8 @@ impl<K: Clone + Eq + Hash, T: Weigh> Feed<K, T> {
     /// As for [`push_batch`](Self::push_batch).
     pub fn push_batch_blocking(&self, items: &mut Vec<T>) -> Result<(), BufferError<()>> {
         let Some(laid) = self.lay(items, Instant::now()) else { return Ok(()) };
-        if !self.budget.take_if_calm(laid.bytes()) {
-            match self.budget.admit_blocking(laid.bytes()) {
-                Ok(permit) => _ = permit.dissolve(),
-                Err(error) => return Err(BufferError::refused(error, ())),
-            }
+        if let Err(error) = self.budget.take_admitted_blocking(laid.bytes()) {
+            return Err(BufferError::refused(error, ()));
         }
         self.publish(laid)
     }

@@ -1,3 +1,4 @@
+use crate::budget::Panicked;
 use crate::planted::{self, Plant};
 use crate::queue::{Chain, Entry, Queue, Spares};
 use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Line, Ordering};
@@ -154,18 +155,22 @@ impl<K, T> Lane<K, T> {
             && bytes > 0
         {
             budget.release(bytes);
+            // Once for a batch: an item does not pay for it.
+            budget.record();
         }
     }
 }
 
 impl<K, T> Drop for Lane<K, T> {
     fn drop(&mut self) {
-        // The queue drops the items; their bytes were counted when they came.
         let waiting = self.waiting();
-        if planted::is(Plant::ReleasesWhenTaken) {
-            return;
+        let mut panicked = Panicked::default();
+        self.hot.0.queue.clear(|item| panicked.catch(|| drop(item)));
+        // After the items: until then their bytes are in use.
+        if !planted::is(Plant::ReleasesWhenTaken) {
+            panicked.catch(|| self.release(waiting.bytes));
         }
-        self.release(waiting.bytes);
+        panicked.go_on();
     }
 }
 

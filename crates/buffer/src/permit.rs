@@ -21,7 +21,6 @@ impl Permit {
 
     /// Its bytes alone: they stay taken until somebody [releases](Budget::release) them, and may get a
     /// [permit](Budget::permit) again.
-    #[allow(dead_code, reason = "for the lanes")]
     pub(crate) fn dissolve(mut self) -> u64 {
         std::mem::take(&mut self.bytes)
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Instant;
 
-use crate::shared::Shared;
+use crate::shared::{Polled, Shared};
 use crate::{Clock, Taken, park};
 
 /// One who takes batches from [`Lanes`](crate::Lanes), with a place of its own among those who wait.
@@ -37,6 +37,13 @@ impl<K: Clone + Eq + Hash, T> Taker<K, T> {
     /// When pending, the caller must poll again when woken and at [`deadline`](Self::deadline), whichever is first.
     /// The core of the other ways to take; reads no clock, sets no timer.
     pub fn poll_take(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Taken<K, T>>> {
+        match self.look(now, cx) {
+            Polled::Ready(taken) => Poll::Ready(taken),
+            Polled::LookAgain(_) => Poll::Pending,
+        }
+    }
+
+    fn look(&mut self, now: Instant, cx: &Context<'_>) -> Polled<K, T> {
         self.shared.poll_take(&mut self.place, now, cx.waker().clone())
     }
 
@@ -44,10 +51,6 @@ impl<K: Clone + Eq + Hash, T> Taker<K, T> {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.shared.read(|schedule| schedule.deadline())
-    }
-
-    fn look_again(&self) -> Option<Instant> {
-        self.shared.read(|schedule| schedule.look_again())
     }
 
     /// Stops waiting until the next poll, and passes a wake on that was meant for this taker.
@@ -68,10 +71,10 @@ impl<K: Clone + Eq + Hash, T> Taker<K, T> {
         let mut armed = None;
         let mut sleep = pin!(None::<C::Sleep>);
         poll_fn(|cx| {
-            if let Poll::Ready(taken) = waiting.0.poll_take(clock.now(), cx) {
-                return Poll::Ready(taken);
-            }
-            let deadline = waiting.0.look_again();
+            let deadline = match waiting.0.look(clock.now(), cx) {
+                Polled::Ready(taken) => return Poll::Ready(taken),
+                Polled::LookAgain(at) => at,
+            };
             if armed != deadline {
                 armed = deadline;
                 sleep.as_mut().set(deadline.map(|at| clock.sleep_until(at)));
@@ -93,15 +96,13 @@ impl<K: Clone + Eq + Hash, T> Taker<K, T> {
     /// Must not be called from an async task.
     pub fn take_blocking(&mut self) -> Option<Taken<K, T>> {
         let waker = park::waker();
-        let mut cx = Context::from_waker(&waker);
+        let cx = Context::from_waker(&waker);
         loop {
             let now = Instant::now();
-            if let Poll::Ready(taken) = self.poll_take(now, &mut cx) {
-                return taken;
-            }
-            match self.look_again() {
-                Some(at) => thread::park_timeout(at.saturating_duration_since(now)),
-                None => thread::park(),
+            match self.look(now, &cx) {
+                Polled::Ready(taken) => return taken,
+                Polled::LookAgain(Some(at)) => thread::park_timeout(at.saturating_duration_since(now)),
+                Polled::LookAgain(None) => thread::park(),
             }
         }
     }

@@ -45,13 +45,16 @@ fn waiting_allocates_nothing_in_steady_state() {
     let (budget, mut waiting) = (Budget::new(100), Vec::new());
     crowd(&budget, &mut waiting);
     drop(budget.acquire_blocking(1).unwrap());
-    let before = Allocations::so_far();
-    for _ in 0..100 {
-        crowd(&budget, &mut waiting);
-        drop(budget.acquire_blocking(1).unwrap());
-        drop(budget.try_acquire(1).unwrap());
-    }
-    // The thread that runs the tests may allocate a little of its own meanwhile; each round would be at least one.
-    let count = before.since().count;
-    assert!(count < 50, "{count} allocations in 100 rounds of 100 who wait");
+    let mut round = || {
+        let before = Allocations::so_far();
+        for _ in 0..100 {
+            crowd(&budget, &mut waiting);
+            drop(budget.acquire_blocking(1).unwrap());
+            drop(budget.try_acquire(1).unwrap());
+        }
+        before.since().count
+    };
+    // The thread that runs the tests allocates now and then, at times of its own; what waiting costs, it costs each time.
+    let least = (0..10).map(|_| round()).min();
+    assert_eq!(least, Some(0), "allocations in 100 rounds of 100 who wait");
 }

@@ -4,11 +4,12 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use common::{Item, Stopped, never, poll};
-use standpipe_buffer::{Budget, Buffer, BufferError, Policy, Reason};
+use standpipe_buffer::{Budget, Buffer, BufferError, Policy, Reason, Weigh, Weight};
 
 /// Lanes that are far from due fill the budget to its limit, and one more waits: relief makes room.
 fn a_full_budget_comes_free(lanes: u64) -> Result<(), String> {
@@ -77,6 +78,45 @@ fn m6_bytes_are_in_use_until_the_batch_is_done() {
     bytes_outlive_the_batch().unwrap();
     #[cfg(feature = "planted")]
     is_found(standpipe_buffer::planted::Plant::ReleasesWhenTaken, bytes_outlive_the_batch);
+}
+
+/// Notes the least that was in use when one of them was dropped.
+struct Witness(Budget, Arc<AtomicU64>);
+
+impl Weigh for Witness {
+    fn weight(&self) -> Weight {
+        Weight { rows: 1, bytes: 10 }
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.1.fetch_min(self.0.in_use(), Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn m6_bytes_are_in_use_until_the_last_item_is_dropped() {
+    type Ending = fn(Buffer<u8, Witness>);
+    let endings: [(&str, Ending); 4] = [
+        ("completed", |buffer| buffer.try_take(Instant::now()).unwrap().complete()),
+        ("discarded", |buffer| buffer.discard(&1)),
+        ("discarded while out", |buffer| {
+            let taken = buffer.try_take(Instant::now()).unwrap();
+            buffer.discard(&1);
+            drop(taken);
+        }),
+        ("dropped with the buffer", drop),
+    ];
+    for (ending, end) in endings {
+        let (budget, least) = (Budget::new(1000), Arc::new(AtomicU64::new(u64::MAX)));
+        let buffer = Buffer::new(Policy { rows_max: 3, ..never() }, budget.clone());
+        for _ in 0..3 {
+            assert!(buffer.try_push(1, Witness(budget.clone(), Arc::clone(&least))).is_ok());
+        }
+        end(buffer);
+        assert_eq!((least.load(Ordering::Relaxed), budget.in_use()), (30, 0), "{ending}");
+    }
 }
 
 #[cfg(feature = "planted")]

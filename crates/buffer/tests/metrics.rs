@@ -12,7 +12,7 @@ use common::{Item, never, poll};
 use metrics::{
     Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
-use standpipe_buffer::{Budget, Clock, Lanes};
+use standpipe_buffer::{Budget, Buffer, Clock, Lanes, Policy};
 
 type Seen = Arc<Mutex<BTreeMap<String, f64>>>;
 
@@ -74,6 +74,26 @@ impl Clock for Stopped {
     }
 }
 
+/// Far below pressure, where the budget has nothing to say by itself.
+fn gauge_follows_the_batches(now: Instant, value: &impl Fn(&str) -> f64) {
+    let buffer = Buffer::new(Policy { rows_max: 2, ..never() }, Budget::new(1_000_000));
+    let fill = |key| (0..2).for_each(|number| buffer.try_push(key, Item::new(number, 1, 10)).unwrap());
+    fill(1);
+    fill(2);
+    let taken = buffer.try_take(now).unwrap();
+    assert_eq!(value("buffer_bytes"), 40.0, "said when a batch is taken");
+    fill(3);
+    assert!(taken.give_back());
+    let taken = buffer.try_take(now).unwrap();
+    assert_eq!(value("buffer_bytes"), 60.0);
+    taken.complete();
+    assert_eq!(value("buffer_bytes"), 40.0, "said when it is done");
+    buffer.discard(&3);
+    assert_eq!(value("buffer_bytes"), 20.0);
+    drop(buffer);
+    assert_eq!(value("buffer_bytes"), 0.0);
+}
+
 #[test]
 fn bytes_waiters_and_batches_are_recorded_and_come_back_to_nought() {
     let recording = Recording::default();
@@ -109,6 +129,8 @@ fn bytes_waiters_and_batches_are_recorded_and_come_back_to_nought() {
         assert!(poll(delayed.as_mut()).is_pending());
         assert_eq!(value("buffer_delay_seconds"), Budget::DELAY_UNKNOWN.as_secs_f64());
         drop((delayed, full));
+
+        gauge_follows_the_batches(now, &value);
 
         lanes.push(1, Item::new(1, 7, 1), now).unwrap();
         lanes.flush(&1);

@@ -105,6 +105,26 @@ fn items_that_panic_when_a_discarded_batch_comes_back() {
     rows.is_sound(4);
 }
 
+#[test]
+fn items_that_panic_when_their_buffer_goes() {
+    // Lanes that takers have looked at, and such as only those know who pushed.
+    for looked_at in [true, false] {
+        let rows = Rows::of(never(), 1000);
+        for lane in 0..4 {
+            for panics in [true, false, true] {
+                assert!(rows.buffer.try_push(lane, rows.row(panics)).is_ok());
+            }
+        }
+        let Rows { buffer, dropped } = rows;
+        if looked_at {
+            assert!(buffer.try_take(Instant::now()).is_none());
+        }
+        let budget = buffer.budget().clone();
+        panics(|| drop(buffer));
+        assert_eq!((budget.in_use(), dropped.load(Ordering::Relaxed)), (0, 12));
+    }
+}
+
 struct Alarm;
 
 impl Wake for Alarm {

@@ -12,6 +12,7 @@ mod error;
 mod finding;
 mod ledger;
 mod participant;
+mod resolution;
 mod schema;
 mod stream;
 mod table;
@@ -28,10 +29,11 @@ pub use error::{Error, ErrorKind};
 pub use finding::{Finding, FindingLevel};
 pub use ledger::{LEDGER_FORMAT, LedgerRow};
 pub use participant::{Participant, Xid};
+pub use resolution::{LaneOutcome, Resolution};
 pub use schema::{Column, Schema, SchemaId, Type};
 pub use stream::{LaneId, SourceId, StreamId};
 pub use table::{ColumnShape, Destination, Mode, TableName, TableShape};
-pub use target::{Advance, Guarantee, Resolution, Target};
+pub use target::{Advance, Guarantee, Target};
 
 /// The attribute that makes the async traits of this crate usable as `dyn`; implementers need it.
 pub use async_trait::async_trait;

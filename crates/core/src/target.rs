@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Finding, LedgerRow, LetterPage, Schema, StreamId,
-    TableName, TableShape, Xid,
+    Branch, Claim, ClaimRequest, Column, DeadLetter, Error, Finding, LedgerRow, LetterPage, Resolution,
+    Schema, StreamId, TableName, TableShape, Xid,
 };
 
 /// What a target can keep. A sink promises no more than this.
@@ -25,20 +25,6 @@ pub struct Advance {
     pub source_position: String,
     /// The source ends here.
     pub complete: bool,
-}
-
-/// How a commit whose outcome was unknown ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolution {
-    /// It was committed, and the lanes are still ours.
-    Committed,
-    /// It was not committed, and never will be; the lanes are still ours.
-    NotCommitted,
-    /// The lanes have another owner. `committed` tells about our last commit.
-    Fenced {
-        /// Whether it was committed before the lanes were taken.
-        committed: bool,
-    },
 }
 
 /// A database, or anything else that takes rows. Usable as `dyn Target`.

@@ -31,22 +31,29 @@ impl<C: Connect> Future for Closing<'_, C> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let (waker, number) = (Arc::new(context.waker().clone()), self.number);
-        let (entered, replaced) = self.shared.with(|desk, _| desk.await_empty(number, waker));
-        drop(replaced);
+        let mut steps = Steps::default();
+        let (entered, replaced) =
+            self.shared.with_first(&mut steps, |desk, _| desk.await_empty(number, waker));
         self.number = Some(entered);
+        steps.take(|| drop(replaced));
         if number.is_none() {
-            self.shared.shut();
+            steps.take(|| self.shared.shut());
         }
-        self.shared.drive();
-        if self.shared.with(|desk, _| desk.size == 0) { Poll::Ready(()) } else { Poll::Pending }
+        steps.take(|| self.shared.drive());
+        let is_empty = self.shared.with_first(&mut steps, |desk, _| desk.size == 0);
+        steps.pass_on();
+        if is_empty { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl<C: Connect> Drop for Closing<'_, C> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            drop(self.shared.with(|desk, _| desk.leave_closing(number)));
-            self.shared.take_no_leave();
+            let mut steps = Steps::default();
+            let waker = self.shared.with_first(&mut steps, |desk, _| desk.leave_closing(number));
+            steps.take(|| drop(waker));
+            steps.take(|| self.shared.take_no_leave());
+            steps.pass_on();
         }
     }
 }
@@ -54,15 +61,18 @@ impl<C: Connect> Drop for Closing<'_, C> {
 impl<C: Connect> Shared<C> {
     /// Who waited for connections to take leave is gone: they are dropped, unless somebody else is there.
     pub(crate) fn take_no_leave(&self) {
-        let jobs = self.with(|desk, _| {
+        let mut steps = Steps::default();
+        let jobs = self.with_first(&mut steps, |desk, _| {
             if desk.takes_leave() { Vec::new() } else { desk.errands.cancel(|kind| kind == Kind::Close) }
         });
-        drop_each(jobs);
+        steps.take(|| drop_each(jobs));
+        steps.pass_on();
     }
 
     /// Refuses everyone from now on, and closes what nobody holds.
     pub(crate) fn shut(self: &Arc<Self>) {
-        let (jobs, alarm) = self.with(|desk, after| {
+        let mut steps = Steps::default();
+        let (jobs, alarm) = self.with_first(&mut steps, |desk, after| {
             desk.is_closed = true;
             self.is_closed.store(true, Ordering::Release);
             let takes_leave = desk.takes_leave();
@@ -73,8 +83,7 @@ impl<C: Connect> Shared<C> {
             after.closers.extend(desk.run.clone());
             (jobs, desk.alarm.take())
         });
-        drop(alarm);
-        let mut steps = Steps::default();
+        steps.take(|| drop(alarm));
         steps.take(|| drop_each(jobs));
         steps.take(|| self.match_up());
         steps.pass_on();

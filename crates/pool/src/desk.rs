@@ -10,7 +10,7 @@ use standpipe_core::{Connect, Error};
 use crate::{
     Alarm,
     entry::Entry,
-    errands::{Errands, Kind},
+    errands::{Errands, Kind, Steps},
     queue::{Queue, Seat},
     random::Random,
 };
@@ -188,10 +188,10 @@ impl<C: Connect> Desk<C> {
 }
 
 impl After {
-    pub(crate) fn act(self) {
-        self.wake.into_iter().for_each(Waker::wake);
-        self.more.into_iter().for_each(Waker::wake);
-        self.closers.into_iter().for_each(|waker| waker.wake_by_ref());
+    /// Wakes them all, whichever panics.
+    pub(crate) fn act(self, steps: &mut Steps) {
+        self.wake.into_iter().chain(self.more).for_each(|waker| steps.take(|| waker.wake()));
+        self.closers.into_iter().for_each(|waker| steps.take(|| waker.wake_by_ref()));
     }
 }
 

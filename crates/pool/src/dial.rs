@@ -7,7 +7,7 @@ use standpipe_core::{Connect, Error, ErrorKind};
 use crate::{
     desk::Desk,
     entry::{Entry, Home, Place},
-    errands::{Kind, caught},
+    errands::{Kind, Steps, caught},
     meter,
     planted::{self, Plant},
     queue::Settled,
@@ -49,11 +49,12 @@ impl<C: Connect> Shared<C> {
     /// connection that may still come back to them.
     fn dialled(self: &Arc<Self>, mut place: UnderWay<C>, made: Result<C::Connection, Error>) {
         meter::dialled(made.is_ok());
+        let mut steps = Steps::default();
         match made {
             Ok(connection) => {
                 let now = self.exact();
                 // An error has parts of the user's: like what comes of it, it is dropped outside of the lock.
-                let (told_before, entry) = self.with(|desk, _| {
+                let (told_before, entry) = self.with_first(&mut steps, |desk, _| {
                     desk.counts.dials += 1;
                     desk.dial.failures = 0;
                     desk.dial.not_before = 0;
@@ -64,17 +65,17 @@ impl<C: Connect> Shared<C> {
                         Entry { connection, born: now, dies, since: now, is_fresh: true, spare: None, place };
                     (told_before, Ok(Box::new(entry)))
                 });
-                drop(told_before);
+                steps.take(|| drop(told_before));
                 if let Ok(entry) = entry {
-                    Self::give_back(entry);
+                    steps.take(|| Self::give_back(entry));
                 }
-                self.with(|desk, _| self.connect_if_wanted(desk));
+                self.with_first(&mut steps, |desk, _| self.connect_if_wanted(desk));
             }
             Err(error) => {
                 let error = Arc::new(error);
                 let now = self.exact();
                 let mut told_before = None;
-                let refused = self.with(|desk, after| {
+                let refused = self.with_first(&mut steps, |desk, after| {
                     desk.counts.dials += 1;
                     desk.counts.dials_failed += 1;
                     desk.dial.not_before = now.saturating_add(self.pause(desk));
@@ -92,11 +93,12 @@ impl<C: Connect> Shared<C> {
                     }
                     refused
                 });
-                drop((told_before, refused));
+                steps.take(|| drop((told_before, refused)));
                 // Frees the place, and connects again if somebody still waits.
-                drop(place);
+                steps.take(|| drop(place));
             }
         }
+        steps.pass_on();
     }
 
     fn dies(&self, desk: &mut Desk<C>, born: u64) -> u64 {

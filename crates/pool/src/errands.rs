@@ -120,22 +120,24 @@ impl Errands {
 impl<C: Connect> Shared<C> {
     /// Polls each job that was woken before, once. No lock is held meanwhile.
     pub(crate) fn drive(self: &Arc<Self>) {
-        let rounds = self.with(|desk, _| desk.errands.ready.len());
+        let mut steps = Steps::default();
+        let rounds = self.with_first(&mut steps, |desk, _| desk.errands.ready.len());
         for _ in 0..rounds {
-            let Some(taken) = self.with(|desk, _| desk.errands.take()) else { break };
-            self.poll_job(taken);
+            let Some(taken) = self.with_first(&mut steps, |desk, _| desk.errands.take()) else { break };
+            self.poll_job(&mut steps, taken);
         }
+        steps.pass_on();
     }
 
-    pub(crate) fn poll_job(self: &Arc<Self>, (number, mut job, bell): TakenJob) {
+    pub(crate) fn poll_job(self: &Arc<Self>, steps: &mut Steps, (number, mut job, bell): TakenJob) {
         // A panic of the user's is the end of this job only: what it holds is dropped.
         let polled = catch_unwind(AssertUnwindSafe(|| {
             job.as_mut().poll(&mut Context::from_waker(&bell)).is_pending()
         }));
         let ended = if matches!(polled, Ok(true)) {
-            self.with(|desk, _| desk.errands.put_back(number, job))
+            self.with_first(steps, |desk, _| desk.errands.put_back(number, job))
         } else {
-            let errand = self.with(|desk, _| desk.errands.all.remove(&number));
+            let errand = self.with_first(steps, |desk, _| desk.errands.all.remove(&number));
             drop(errand);
             Some(job)
         };
@@ -159,7 +161,8 @@ impl<C: Connect> Wake for Bell<C> {
     fn wake_by_ref(self: &Arc<Self>) {
         let Some(shared) = self.shared.upgrade() else { return };
         let now = shared.exact();
-        let abandoned = shared.with(|desk, _| {
+        let mut steps = Steps::default();
+        let abandoned = shared.with_first(&mut steps, |desk, _| {
             let has_driver = desk.has_driver();
             let errand = desk.errands.all.get_mut(&self.number)?;
             if !has_driver && errand.job.is_some() && now >= errand.expires {
@@ -175,6 +178,7 @@ impl<C: Connect> Wake for Bell<C> {
         });
         // Dropping it closes what it holds, which may be code of the user's.
         drop(catch_unwind(AssertUnwindSafe(|| drop(abandoned))));
+        steps.pass_on();
     }
 }
 

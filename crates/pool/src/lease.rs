@@ -11,7 +11,7 @@ use standpipe_core::{Connect, Lease};
 
 use crate::{
     entry::Entry,
-    errands::Kind,
+    errands::{Kind, Steps},
     planted::{self, Plant},
     shared::Shared,
     timer::within,
@@ -97,7 +97,8 @@ impl<C: Connect> Drop for PoolLease<C> {
 fn reset<C: Connect>(mut entry: Box<Entry<C>>) {
     let shared = Arc::clone(&entry.place.home.0);
     let (timer, most) = (shared.settings.timer, shared.settings.reset_timeout);
-    let begun = shared.with(|desk, _| {
+    let mut steps = Steps::default();
+    let begun = shared.with_first(&mut steps, |desk, _| {
         if desk.is_closed {
             return Err(entry);
         }
@@ -110,8 +111,10 @@ fn reset<C: Connect>(mut entry: Box<Entry<C>>) {
             // Dropped when it failed, took too long, or was called off.
             if matches!(is_reset, Some(Ok(()))) && !shared.connect.is_broken(&mut entry.connection) {
                 entry.place.counted = None;
-                shared.with(|desk, _| desk.resetting -= 1);
-                Shared::give_back(entry);
+                let mut steps = Steps::default();
+                shared.with_first(&mut steps, |desk, _| desk.resetting -= 1);
+                steps.take(|| Shared::give_back(entry));
+                steps.pass_on();
             }
         });
         let number = desk.errands.begin(&shared, Kind::Reset, shared.expires(most), job);
@@ -119,9 +122,10 @@ fn reset<C: Connect>(mut entry: Box<Entry<C>>) {
     });
     match begun {
         // Its first poll. Not those of other jobs, which may need a runtime that is not here.
-        Ok(taken) => taken.into_iter().for_each(|job| shared.poll_job(job)),
-        Err(entry) => shared.retire(entry),
+        Ok(taken) => taken.into_iter().for_each(|job| shared.poll_job(&mut steps, job)),
+        Err(entry) => steps.take(|| shared.retire(entry)),
     }
+    steps.pass_on();
 }
 
 impl<C: Connect> Deref for PoolLease<C> {

@@ -5,6 +5,7 @@ use standpipe_core::{Acquire, Connect, Error};
 use crate::{
     PoolLease, Settings, Status,
     close::Closing,
+    errands::Steps,
     rack::{PLACES_MAX, Taken},
     run::Run,
     shared::Shared,
@@ -122,11 +123,13 @@ impl<C: Connect> Pool<C> {
     /// comes back.
     pub fn resize(&self, connections_max: usize) {
         let shared = &self.handle.shared;
-        shared.with(|desk, _| {
+        let mut steps = Steps::default();
+        shared.with_first(&mut steps, |desk, _| {
             desk.limit = connections_max.clamp(1, PLACES_MAX);
             shared.connect_if_wanted(desk);
         });
-        shared.match_up();
+        steps.take(|| shared.match_up());
+        steps.pass_on();
     }
 
     /// Closes idle connections that are past `idle_max` or their life, and says how many. For who does not run the pool.

@@ -11,7 +11,7 @@ use std::{
 use standpipe_core::Connect;
 
 use crate::{
-    errands::Kind,
+    errands::{Kind, Steps},
     meter,
     planted::{self, Plant},
     shared::{Shared, nanos},
@@ -41,32 +41,40 @@ impl<C: Connect> Future for Run<C> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let shared = &this.shared;
+        let mut steps = Steps::default();
+        let polled = self.go_on(&mut steps, context);
+        steps.pass_on();
+        polled
+    }
+}
+
+impl<C: Connect> Run<C> {
+    fn go_on(&mut self, steps: &mut Steps, context: &mut Context<'_>) -> Poll<()> {
+        let shared = &self.shared;
         let waker = Arc::new(context.waker().clone());
-        let has_begun = this.has_begun;
-        let replaced = shared.with(|desk, _| {
+        let has_begun = self.has_begun;
+        let replaced = shared.with_first(steps, |desk, _| {
             if has_begun || desk.run.is_none() { Ok(desk.run.replace(waker)) } else { Err(waker) }
         });
         match replaced {
-            Ok(replaced) => drop(replaced),
+            Ok(replaced) => steps.take(|| drop(replaced)),
             // Somebody else does it.
             Err(_) => return Poll::Ready(()),
         }
-        this.has_begun = true;
+        self.has_begun = true;
         loop {
-            shared.drive();
-            if shared.with(|desk, _| desk.is_closed && desk.size == 0) {
+            steps.take(|| shared.drive());
+            if shared.with_first(steps, |desk, _| desk.is_closed && desk.size == 0) {
                 return Poll::Ready(());
             }
-            if let Some(sleep) = &mut this.sleep
+            if let Some(sleep) = &mut self.sleep
                 && Pin::new(sleep).poll(context).is_pending()
             {
                 return Poll::Pending;
             }
-            shared.tick();
+            steps.take(|| shared.tick());
             let timer = shared.settings.timer;
-            this.sleep = Some(Sleep::until(timer, timer.now().checked_add(shared.tick_length())));
+            self.sleep = Some(Sleep::until(timer, timer.now().checked_add(shared.tick_length())));
         }
     }
 }
@@ -75,9 +83,11 @@ impl<C: Connect> Drop for Run<C> {
     fn drop(&mut self) {
         if self.has_begun {
             self.shared.set_clock(0);
-            let waker = self.shared.with(|desk, _| desk.run.take());
-            drop(waker);
-            self.shared.take_no_leave();
+            let mut steps = Steps::default();
+            let waker = self.shared.with_first(&mut steps, |desk, _| desk.run.take());
+            steps.take(|| drop(waker));
+            steps.take(|| self.shared.take_no_leave());
+            steps.pass_on();
         }
     }
 }

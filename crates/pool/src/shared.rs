@@ -11,7 +11,7 @@ use standpipe_core::{Connect, Error};
 
 use crate::{
     Settings,
-    desk::{After, Desk, Driver, Given},
+    desk::{After, Desk, Given},
     entry::Entry,
     errands::{Kind, Steps},
     meter,
@@ -72,7 +72,22 @@ impl<C: Connect> Shared<C> {
 
     /// Changes what is at the desk, under its lock. Afterwards the way past it is closed or opened as is needed, and who has
     /// a job to poll is called. No code of a user runs under the lock.
+    ///
+    /// # Panics
+    /// When a waker panics; the others are called before.
     pub(crate) fn with<R>(&self, change: impl FnOnce(&mut Desk<C>, &mut After) -> R) -> R {
+        let mut steps = Steps::default();
+        let changed = self.with_first(&mut steps, change);
+        steps.pass_on();
+        changed
+    }
+
+    /// As [`with`](Self::with), for a caller who has something in hand, or more to do, when a waker panics.
+    pub(crate) fn with_first<R>(
+        &self,
+        steps: &mut Steps,
+        change: impl FnOnce(&mut Desk<C>, &mut After) -> R,
+    ) -> R {
         let mut after = After::default();
         let (changed, called) = {
             let mut desk = lock(&self.desk.0);
@@ -84,8 +99,8 @@ impl<C: Connect> Shared<C> {
             }
             (changed, if desk.errands.is_ready() { desk.drivers() } else { Vec::new() })
         };
-        after.act();
-        called.into_iter().for_each(Driver::call);
+        after.act(steps);
+        called.into_iter().for_each(|driver| steps.take(|| driver.call()));
         changed
     }
 
@@ -138,7 +153,8 @@ impl<C: Connect> Shared<C> {
     }
 
     fn hand_over(self: &Arc<Self>, mut entry: Box<Entry<C>>) {
-        let refused = self.with(|desk, after| {
+        let mut steps = Steps::default();
+        let refused = self.with_first(&mut steps, |desk, after| {
             if desk.is_closed || desk.is_too_large() {
                 return Some(entry);
             }
@@ -161,14 +177,15 @@ impl<C: Connect> Shared<C> {
             }
         });
         if let Some(entry) = refused {
-            self.retire(entry);
+            steps.take(|| self.retire(entry));
         }
+        steps.pass_on();
     }
 
     /// What is idle goes to those who wait; what is too many, or left when the pool is closed, goes.
     pub(crate) fn match_up(self: &Arc<Self>) {
         let mut steps = Steps::default();
-        while let Some(entry) = self.with(|desk, after| {
+        while let Some(entry) = self.with_first(&mut steps, |desk, after| {
             while desk.queue.waiting() > 0 && !desk.is_closed {
                 let Some(entry) = self.rack.take_at_desk() else { break };
                 if let Settled::Given(waker) = desk.queue.settle(Ok(entry)) {
@@ -183,10 +200,16 @@ impl<C: Connect> Shared<C> {
     }
 
     /// Takes an idle one after all, or joins the queue.
-    pub(crate) fn join(self: &Arc<Self>, waker: Waker, since: u64, at_front: bool) -> Joined<C> {
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        steps: &mut Steps,
+        waker: Waker,
+        since: u64,
+        at_front: bool,
+    ) -> Joined<C> {
         // Left where it was unless it is used: it is dropped outside of the lock.
         let mut waker = Some(waker);
-        self.with(|desk, _| {
+        self.with_first(steps, |desk, _| {
             if desk.is_closed {
                 return Joined::Refused(closed());
             }
@@ -225,22 +248,25 @@ impl<C: Connect> Shared<C> {
             std::mem::forget(Arc::clone(seat));
             return;
         }
-        let (waker, given) = self.with(|desk, _| desk.queue.leave(seat));
-        drop(waker);
+        let mut steps = Steps::default();
+        let (waker, given) = self.with_first(&mut steps, |desk, _| desk.queue.leave(seat));
+        steps.take(|| drop(waker));
         if let Some(Ok(entry)) = given {
             if planted::is(Plant::PlaceForgotten) {
                 std::mem::forget(entry);
                 return;
             }
-            Self::give_back(entry);
+            steps.take(|| Self::give_back(entry));
         }
+        steps.pass_on();
     }
 
     /// Closes a connection: with leave taken where somebody is there to wait for that, else at once.
     pub(crate) fn retire(self: &Arc<Self>, entry: Box<Entry<C>>) {
         meter::retired();
         let timer = self.settings.timer;
-        let refused = self.with(|desk, _| {
+        let mut steps = Steps::default();
+        let refused = self.with_first(&mut steps, |desk, _| {
             if !desk.takes_leave() {
                 return Some(entry);
             }
@@ -257,7 +283,8 @@ impl<C: Connect> Shared<C> {
             desk.errands.begin(self, Kind::Close, expires, job);
             None
         });
-        drop(refused);
+        steps.take(|| drop(refused));
+        steps.pass_on();
     }
 
     /// A place is free again.
@@ -293,7 +320,8 @@ impl<C: Connect> Shared<C> {
     fn refuse_overdue(self: &Arc<Self>) {
         let now = self.exact();
         let most = nanos(self.settings.acquire_timeout);
-        let (rung, refused) = self.with(|desk, after| {
+        let mut steps = Steps::default();
+        let (rung, refused) = self.with_first(&mut steps, |desk, after| {
             let mut refused: Vec<Given<C>> = Vec::new();
             while desk.queue.first_since().is_some_and(|since| now.saturating_sub(since) >= most) {
                 let error = timed_out(
@@ -311,7 +339,9 @@ impl<C: Connect> Shared<C> {
             (desk.alarm.take(), refused)
         });
         drop((rung, refused));
+        // For those who are left, whoever panicked.
         self.set_alarm();
+        steps.pass_on();
     }
 }
 

@@ -10,6 +10,7 @@ use standpipe_core::{Connect, Error};
 use crate::{
     desk::Given,
     entry::Entry,
+    errands::Steps,
     meter,
     queue::{Looked, Seat},
     shared::{Joined, Shared},
@@ -33,17 +34,24 @@ impl<'a, C: Connect> Wait<'a, C> {
         let shared = self.shared;
         let at_front = self.since.is_some();
         let since = *self.since.get_or_insert_with(|| shared.asked());
-        match shared.join(context.waker().clone(), since, at_front) {
+        let mut steps = Steps::default();
+        match shared.join(&mut steps, context.waker().clone(), since, at_front) {
             Joined::Taken(entry) => {
+                steps.pass_on();
                 // Jobs that nobody else polls go on with whoever comes by.
                 if shared.with(|desk, _| desk.is_to_be_driven()) {
                     shared.drive();
                 }
                 Poll::Ready(Ok(entry))
             }
-            Joined::Refused(error) => Poll::Ready(Err(error)),
+            Joined::Refused(error) => {
+                steps.pass_on();
+                Poll::Ready(Err(error))
+            }
             Joined::Queued { seat, needs_alarm, is_ready } => {
+                // Before a panic goes on: who goes away has to leave his seat.
                 self.seat = Some(seat);
+                steps.pass_on();
                 if needs_alarm {
                     shared.set_alarm();
                 }

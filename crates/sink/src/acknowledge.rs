@@ -21,6 +21,7 @@ pub(crate) async fn run<T: Ticket>(mut pending: mpsc::UnboundedReceiver<Pending<
     while let Some(record) = pending.recv().await {
         let outcome: Result<_, LogError> = record.ticket.await;
         drop(record.permit);
+        shared.log_budget.record();
         match outcome {
             Ok(_) => {
                 // Told first: an observer that panics takes nobody's acknowledgement with it.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use standpipe_buffer::Permit;
 use standpipe_core::ErrorKind;
 use standpipe_log::{Log, LogError, Reader};
 use tokio::{runtime::Handle, sync::watch};
@@ -101,7 +102,7 @@ impl<L: Log> Dispatcher<L> {
         }
         let schemas = &self.schemas;
         let (source_position, block) = envelope::decode(record, |id| schemas.find(&*self.log, id))?;
-        let Some(permit) = self.wait_for_memory(block.size_bytes())? else { return Ok(false) };
+        let Some(permit) = self.wait_for_memory(block.size_bytes()) else { return Ok(false) };
         let queued = self.shared.enqueue(
             Item {
                 lane,
@@ -150,17 +151,11 @@ impl<L: Log> Dispatcher<L> {
         }
     }
 
-    fn wait_for_memory(&self, bytes: u64) -> Result<Option<standpipe_buffer::Permit>, SinkError> {
+    /// `None` when the sink stops.
+    fn wait_for_memory(&self, bytes: u64) -> Option<Permit> {
+        let budget = self.shared.budget();
         // A record larger than the whole share passes alone: it holds all of it.
-        let bytes = bytes.min(self.shared.budget().limit());
-        if let Some(permit) = self.shared.budget().try_acquire(bytes) {
-            return Ok(Some(permit));
-        }
-        let _pressure = self.shared.buffer.pressure();
-        match self.shared.budget().acquire_blocking(bytes) {
-            Ok(permit) => Ok(Some(permit)),
-            Err(_) => Ok(None),
-        }
+        budget.acquire_blocking(bytes.min(budget.limit())).ok()
     }
 }
 

@@ -222,12 +222,6 @@ impl<L: Log> Sink<L> {
         size_bytes: u64,
         patience: &Patience,
     ) -> Result<Permit, SinkError> {
-        if !budget.is_pressed()
-            && let Some(permit) = budget.try_acquire(size_bytes)
-        {
-            return Ok(permit);
-        }
-        let _pressure = self.shared.buffer.pressure();
         let acquired = patience.wait(budget.admit(size_bytes, &TokioClock)).await?;
         acquired.map_err(|_| self.shared.failure().unwrap_or(SinkError::Closed))
     }

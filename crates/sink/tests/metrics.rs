@@ -10,7 +10,8 @@ use std::{
 };
 
 use metrics::{
-    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
 };
 use standpipe_testkit::VecStore;
 
@@ -35,6 +36,29 @@ impl CounterFn for Cell {
     }
 }
 
+/// The most that was seen is kept beside it.
+impl GaugeFn for Cell {
+    fn increment(&self, value: f64) {
+        let mut seen = self.1.lock().unwrap();
+        let now = seen.entry(self.0.clone()).or_default();
+        *now = now.checked_add_signed(whole(value)).unwrap();
+        let now = *now;
+        let most = seen.entry(format!("{} at most", self.0)).or_default();
+        *most = now.max(*most);
+    }
+    fn decrement(&self, value: f64) {
+        GaugeFn::increment(self, -value);
+    }
+    fn set(&self, _: f64) {
+        unreachable!("gauges are counted up and down");
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "bytes of a test")]
+fn whole(value: f64) -> i64 {
+    value as i64
+}
+
 impl HistogramFn for Cell {
     fn record(&self, _: f64) {
         self.add(1);
@@ -48,8 +72,8 @@ impl Recorder for Recording {
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         Counter::from_arc(Arc::new(Cell(key.name().to_owned(), self.0.clone())))
     }
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::new(Cell(key.name().to_owned(), self.0.clone())))
     }
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
         Histogram::from_arc(Arc::new(Cell(key.name().to_owned(), self.0.clone())))
@@ -73,4 +97,26 @@ async fn rows_are_counted_where_they_go() {
     assert!(seen["sink_bytes_applied_total"] > 0);
     assert!(seen["sink_acknowledge_duration_seconds"] >= 1);
     assert!(seen["sink_apply_duration_seconds"] >= 1);
+}
+
+/// Rows that wait for the log, before any is on its way to the target. On one thread: nothing is acknowledged before all are
+/// written.
+#[tokio::test]
+async fn memory_of_rows_on_their_way_to_the_log_is_told() {
+    let seen = Seen::default();
+    let recording = Recording(seen.clone());
+    let _recorded = metrics::set_default_local_recorder(&recording);
+    let value = |name: &str| seen.lock().unwrap().get(name).copied().unwrap_or_default();
+    let sink = common::open(&VecStore::new(), &common::target(&["t"]), common::patient()).await.unwrap();
+    let stream = sink.stream(common::spec("t", 1)).await.unwrap();
+    let mut receipts = Vec::new();
+    for id in 0..4 {
+        receipts.push(sink.write(&stream, stream.rows(&common::rows([id])).unwrap()).await.unwrap());
+    }
+    for receipt in &receipts {
+        receipt.durable().await.unwrap();
+    }
+    assert!(value("buffer_bytes at most") > 0, "three were not durable when the first was");
+    assert_eq!(value("buffer_bytes"), 0);
+    sink.close(std::time::Duration::from_secs(10)).await.unwrap();
 }

@@ -5,13 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 // The very code of the log, which is not public.
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, reason = "the log uses the rest")]
 #[path = "../src/bytes.rs"]
 mod bytes;
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, reason = "the log uses the rest")]
 #[path = "../src/record.rs"]
 mod record;
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, reason = "the log uses the rest")]
 #[path = "../src/seal.rs"]
 mod seal;
 

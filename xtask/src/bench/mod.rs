@@ -13,7 +13,6 @@ mod clean;
 mod compare;
 mod count;
 mod date;
-mod interrupt;
 mod judge;
 mod known;
 mod list;
@@ -37,9 +36,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
-use crate::data;
-
-pub(crate) use interrupt::INTERRUPTED;
+use crate::{data, interrupt};
 
 /// The arguments of `bench`.
 #[derive(Args)]

@@ -12,7 +12,7 @@ use std::{
 
 use clap::Args;
 
-use crate::{Outcome, data, stage::cargo};
+use crate::{Outcome, data, interrupt, stage::cargo};
 use child::{Ended, Load};
 use source::Source;
 
@@ -74,6 +74,7 @@ pub(crate) fn run(args: &CrashArgs) -> Outcome {
     let mut totals = Totals::default();
     let mut dice = Dice(args.seed);
     while totals.kills < args.kills {
+        interrupt::check()?;
         let load = Load::new(&binary, &scratch.join(format!("load-{}", totals.loads)), &path, args.stdin)?;
         one_load(&load, &source, args, whole, &mut dice, &mut totals)?;
         load.remove()?;

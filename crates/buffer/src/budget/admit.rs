@@ -67,6 +67,30 @@ impl Budget {
         self.acquire_blocking(bytes)
     }
 
+    /// As [`admit`](Self::admit), without a permit: the bytes are whose they are for.
+    #[inline]
+    pub(crate) async fn take_admitted<C: Clock>(&self, bytes: u64, clock: &C) -> Result<(), BudgetError> {
+        if !self.take_if_calm(bytes) {
+            self.admit(bytes, clock).await?.dissolve();
+        }
+        Ok(())
+    }
+
+    /// As [`take_admitted`](Self::take_admitted), but blocks the calling thread.
+    #[inline]
+    pub(crate) fn take_admitted_blocking(&self, bytes: u64) -> Result<(), BudgetError> {
+        if !self.take_if_calm(bytes) {
+            self.admit_blocking(bytes)?.dissolve();
+        }
+        Ok(())
+    }
+
+    /// Takes bytes, where nobody is held back; otherwise the way is [`admit`](Self::admit).
+    #[inline]
+    fn take_if_calm(&self, bytes: u64) -> bool {
+        !self.is_pressed() && matches!(self.shared.take(bytes), Ok(true))
+    }
+
     /// As a delay that only the budget ends.
     #[cfg(all(test, loom))]
     pub(super) async fn undelayed(&self) {

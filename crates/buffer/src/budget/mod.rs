@@ -161,14 +161,14 @@ impl Budget {
         self.shared.slope.rate(now)
     }
 
-    /// Brings the gauge of the feature `metrics` up to date. By itself the budget does that when pressure begins and ends,
-    /// so that requests need not: call it before the gauges are read. Without the feature it does nothing.
+    /// Brings the gauge of the feature `metrics` up to date. By itself the budget does that when pressure begins and ends, and
+    /// a [`Buffer`](crate::Buffer) when a batch is taken and when its bytes come back, so that requests need not. Whoever uses a
+    /// budget without one calls it now and then. Without the feature it does nothing.
     pub fn record(&self) {
         self.shared.fill.record(self.in_use());
     }
 
     /// Calls `listener` whenever the budget becomes pressed, once each time; at once, if it is now.
-    #[allow(dead_code, reason = "for the lanes")]
     pub(crate) fn listen(&self, listener: Weak<dyn Relief>) {
         self.shared.listen(listener);
     }
@@ -181,12 +181,6 @@ impl Budget {
     #[inline]
     pub(crate) fn take(&self, bytes: u64) -> Result<bool, BudgetError> {
         self.shared.take(bytes)
-    }
-
-    /// As [`take`](Self::take), where nobody is held back; otherwise the way is [`admit`](Self::admit).
-    #[inline]
-    pub(crate) fn take_if_calm(&self, bytes: u64) -> bool {
-        !self.is_pressed() && matches!(self.shared.take(bytes), Ok(true))
     }
 
     /// Gives back bytes that a permit was [dissolved](Permit::dissolve) into; of many items with one call.

@@ -177,23 +177,36 @@ impl<T> Queue<T> {
     }
 }
 
-impl<T> Drop for Queue<T> {
-    fn drop(&mut self) {
-        // Nobody pushes or reads any more. Items first: their drop may panic, and then the rest leaks rather than
-        // being dropped twice.
+impl<T> Queue<T> {
+    /// Moves what is left out, each to `each`. For the end: nobody pushes or reads any more.
+    pub(crate) fn clear(&mut self, mut each: impl FnMut(T)) {
         // SAFETY: we are alone.
         let head = self.head.0.with_mut(|head| unsafe { ((*head).segment, (*head).index) });
         let (mut segment, mut index) = head;
         while !segment.is_null() {
-            // SAFETY: from the head on every segment is owned by this queue, once.
-            let owned = unsafe { Box::from_raw(segment) };
+            // SAFETY: from the head on every segment is owned by this queue, and lives as long.
+            let owned = unsafe { &*segment };
             while index < owned.slots() && owned.is_full(index) {
                 // SAFETY: it is full, and we are alone.
-                drop(unsafe { owned.empty(index) });
+                each(unsafe { owned.empty(index) }.item);
                 index += 1;
             }
             segment = owned.next.load(Ordering::Relaxed);
             index = 0;
+        }
+    }
+}
+
+impl<T> Drop for Queue<T> {
+    fn drop(&mut self) {
+        // Items first: their drop may panic, and then the rest leaks rather than being dropped twice.
+        self.clear(drop);
+        // SAFETY: we are alone.
+        let mut segment = self.head.0.with_mut(|head| unsafe { (*head).segment });
+        while !segment.is_null() {
+            // SAFETY: from the head on every segment is owned by this queue, once, and is empty.
+            let owned = unsafe { Box::from_raw(segment) };
+            segment = owned.next.load(Ordering::Relaxed);
             self.spares.give(owned);
         }
     }

@@ -1,3 +1,4 @@
+mod discard;
 mod relief;
 mod vacancy;
 
@@ -6,6 +7,7 @@ use std::hash::Hash;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::budget::Panicked;
 use crate::index::{Index, LaneId};
 use crate::lane::Lane;
 use crate::queue::{Front, Reader};
@@ -87,13 +89,6 @@ pub(crate) struct CheckedOut<K, T> {
     pub(crate) id: LaneId,
     pub(crate) reader: Reader<K, T>,
     pub(crate) reason: Reason,
-}
-
-/// What a lane is to drop.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Discard {
-    pub(crate) rows: u64,
-    before: u64,
 }
 
 /// How a batch ended.
@@ -265,24 +260,6 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
         }
     }
 
-    /// What the lane was told to drop and still has; behind its batch if that is done, with it if it comes back.
-    pub(crate) fn discard_of(&self, id: LaneId, is_done: bool) -> Discard {
-        let Some(entry) = self.entries.get(&id) else { return Discard { rows: 0, before: 0 } };
-        let done = entry.done_rows.saturating_add(if is_done { entry.out.rows } else { 0 });
-        Discard { rows: entry.discard_before.saturating_sub(done), before: entry.discard_before }
-    }
-
-    /// Items of `weight` behind the batch were dropped: all of `discard` that was there.
-    pub(crate) fn discarded(&mut self, id: LaneId, lane: &Lane<K, T>, weight: Weight, discard: Discard) {
-        lane.took(weight);
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.done_rows = entry.done_rows.saturating_add(weight.rows);
-            if entry.discard_before == discard.before {
-                entry.discard_before = 0;
-            }
-        }
-    }
-
     /// A batch has ended and its lane may be taken again.
     pub(crate) fn settle(&mut self, id: LaneId, reader: Reader<K, T>, ended: Ended) {
         self.batches_out -= 1;
@@ -312,18 +289,6 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
             entry.flush_before = entry.rows_known(lane);
             self.look(id);
         }
-    }
-
-    /// Marks what the lane holds as to be dropped. Returns its reader if nobody has it.
-    pub(crate) fn discard(&mut self, lane: &Arc<Lane<K, T>>) -> Option<(LaneId, Reader<K, T>)> {
-        let id = lane.id.load(Ordering::Relaxed);
-        let entry = self.entries.get_mut(&id)?;
-        entry.discard_before = entry.rows_known(lane);
-        entry.rest_until = None;
-        let reader = entry.reader.take()?;
-        self.index.leave(id);
-        self.batches_out += 1;
-        Some((id, reader))
     }
 
     pub(crate) fn close(&mut self) {
@@ -379,6 +344,15 @@ impl<K: Clone + Eq + Hash, T> Schedule<K, T> {
             due += usize::from(!self.relief.is_empty());
         }
         self.takers.wake_up_to(due, woken);
+    }
+}
+
+impl<K, T> Drop for Schedule<K, T> {
+    fn drop(&mut self) {
+        // One by one: a map that is dropped leaves the rest where it is when one of them panics.
+        let mut panicked = Panicked::default();
+        self.entries.drain().for_each(|(_, entry)| panicked.catch(|| drop(entry)));
+        panicked.go_on();
     }
 }
 

@@ -4,7 +4,7 @@ mod tests;
 
 use std::hash::Hash;
 use std::sync::{Arc as Handle, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::Instant;
 
 use dashmap::DashMap;
@@ -31,6 +31,14 @@ pub(crate) enum Time<C> {
     By(C),
 }
 
+/// What a taker's look came to.
+pub(crate) enum Polled<K: Clone + Eq + Hash, T> {
+    /// A batch, or that no more will come.
+    Ready(Option<Taken<K, T>>),
+    /// He stands in the line, and is to look by himself then.
+    LookAgain(Option<Instant>),
+}
+
 /// What the handles share.
 ///
 /// The ways of the threads: a push looks its lane up, appends to it, and, if the lane was empty or became full, posts it
@@ -47,6 +55,9 @@ pub(crate) struct Shared<K, T> {
     pub(crate) budget: Option<Budget>,
     shares: Shares<K>,
     began: Instant,
+    /// How often the schedule was locked.
+    #[cfg(test)]
+    locks: std::sync::atomic::AtomicUsize,
 }
 
 impl<K: Clone + Eq + Hash, T> Shared<K, T> {
@@ -62,6 +73,8 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
             budget,
             shares,
             began,
+            #[cfg(test)]
+            locks: std::sync::atomic::AtomicUsize::default(),
         }
     }
 
@@ -206,7 +219,10 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
 
     fn lock(&self) -> MutexGuard<'_, Schedule<K, T>> {
         // Only `K`'s Hash, Eq and Clone could panic under the lock; refusing to go on would lose the items.
-        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+        let schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(test)]
+        self.locks.fetch_add(1, Ordering::Relaxed);
+        schedule
     }
 
     /// The next due lane's batch.
@@ -223,22 +239,25 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
         place: &mut Option<u64>,
         now: Instant,
         waker: Waker,
-    ) -> Poll<Option<Taken<K, T>>> {
+    ) -> Polled<K, T> {
         // What is dropped here, after the lock: a waker that was replaced.
         let mut panicked = Panicked::default();
         let (answer, _replaced) = self.change_first(&mut panicked, |schedule| {
             let given = self.take_from(schedule, now);
             if given.is_some() || schedule.poll_end().is_ready() {
                 let left = place.take().and_then(|ticket| schedule.takers.leave(ticket));
-                return (Poll::Ready(given), left);
+                return (Ok(given), left);
             }
             let (ticket, replaced) = schedule.takers.wait(*place, waker, schedule.deadline());
             *place = Some(ticket);
-            (Poll::Pending, replaced)
+            (Err(schedule.look_again()), replaced)
         });
-        let taken = answer.map(|given| given.map(|given| self.cut(given, &self.policy, &mut panicked)));
+        let polled = match answer {
+            Ok(given) => Polled::Ready(given.map(|given| self.cut(given, &self.policy, &mut panicked))),
+            Err(at) => Polled::LookAgain(at),
+        };
         panicked.go_on();
-        taken
+        polled
     }
 
     fn take_from(&self, schedule: &mut Schedule<K, T>, now: Instant) -> Option<CheckedOut<K, T>> {
@@ -322,6 +341,7 @@ impl<K: Clone + Eq + Hash, T> Shared<K, T> {
             reader.lane().release(span.weight.bytes);
         }
         self.change_first(panicked, |schedule| schedule.cut(id, reader.lane(), span.weight));
+        panicked.catch(|| self.budget.iter().for_each(Budget::record));
         let oldest = (oldest > 0).then(|| time::instant(self.began, oldest));
         Taken::new(Handle::clone(self), id, reader, span, reason, oldest)
     }

@@ -1,11 +1,12 @@
-//! What takers cost when there are many lanes.
+//! What takers cost.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use super::SWEPT_AT_ONCE;
-use crate::{Budget, Buffer, Policy, Weigh, Weight};
+use crate::{Budget, Buffer, Clock, Policy, Weigh, Weight};
 
 struct Bytes(u64);
 
@@ -15,9 +16,39 @@ impl Weigh for Bytes {
     }
 }
 
+/// A clock that stands still, with timers that never ring.
+struct Still(Instant);
+
+impl Clock for Still {
+    type Sleep = std::future::Pending<()>;
+
+    fn now(&self) -> Instant {
+        self.0
+    }
+
+    fn sleep_until(&self, _deadline: Instant) -> Self::Sleep {
+        std::future::pending()
+    }
+}
+
 fn buffer(rows_max: u64) -> Buffer<u64, Bytes> {
     let policy = Policy { rows_max, bytes_max: u64::MAX, age_max: Duration::MAX };
     Buffer::new(policy, Budget::with_soft(10, 10_000))
+}
+
+#[test]
+fn a_taker_that_finds_nothing_takes_the_lock_once() {
+    let buffer = buffer(u64::MAX);
+    let clock = Still(Instant::now());
+    let mut taker = buffer.taker();
+    let mut takes = std::pin::pin!(taker.take(&clock));
+    buffer.try_push(0, Bytes(1)).unwrap();
+    let locks = || buffer.lanes.shared().locks.load(Ordering::Relaxed);
+    for _ in 0..3 {
+        let before = locks();
+        assert!(takes.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(locks() - before, 1);
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Runs the real command in a directory of its own, and looks at what it did.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses some")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use std::{
     fs,

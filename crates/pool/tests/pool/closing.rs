@@ -1,12 +1,21 @@
 use std::{
     pin::Pin,
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     task::{Context, Wake, Waker},
 };
 
-use standpipe_core::{Error, ErrorKind};
+use standpipe_core::{Connect, Error, ErrorKind};
+use standpipe_pool::Pool;
 
-use crate::{acquiring, backend::IN_CLOSE, lease_of, poll_times, pool_of};
+use crate::{
+    acquiring,
+    alarm::{S, ring, timed},
+    backend::{IN_CLOSE, advance},
+    lease_of, poll_times, pool_of,
+};
 
 struct Quiet;
 
@@ -120,4 +129,56 @@ fn what_is_idle_goes_with_the_last_handle_and_what_is_lent_with_its_lease() {
     assert_eq!(backend.open(), 1);
     drop(lease);
     assert_eq!(backend.open(), 0);
+}
+
+#[derive(Default)]
+struct Heard(AtomicBool);
+
+impl Wake for Heard {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// Takes leave for ever.
+struct Silent;
+
+impl Connect for Silent {
+    type Connection = u8;
+    async fn connect(&self) -> Result<u8, Error> {
+        Ok(0)
+    }
+    async fn check(&self, _: &mut u8) -> Result<(), Error> {
+        Ok(())
+    }
+    fn is_broken(&self, _: &mut u8) -> bool {
+        false
+    }
+    async fn close(&self, _: u8) {
+        std::future::pending().await
+    }
+}
+
+/// The runtime of `run` may stand still, as may the task of another close.
+#[test]
+fn a_close_goes_on_whoever_else_is_not_polled() {
+    for runs in [true, false] {
+        let pool = Pool::new(Silent, timed(1, S));
+        drop(lease_of(&pool));
+        let (mut run, mut other) = (Box::pin(pool.run()), Box::pin(pool.close()));
+        if runs {
+            assert!(poll_times(&mut run, 1).is_none());
+        } else {
+            assert!(poll_times(&mut other, 1).is_none());
+        }
+        let heard = Arc::new(Heard::default());
+        let waker = Waker::from(Arc::clone(&heard));
+        let mut close = Box::pin(pool.close());
+        assert!(close.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        heard.0.store(false, SeqCst);
+        advance(5 * S);
+        ring();
+        assert!(heard.0.load(SeqCst), "not told that the leave has taken too long");
+        assert!(poll_times(&mut close, 1).is_some());
+    }
 }

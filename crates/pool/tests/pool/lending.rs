@@ -143,12 +143,37 @@ fn what_is_idle_for_too_long_is_closed_on_acquire_and_by_a_sweep() {
 }
 
 #[test]
+fn a_sweep_closes_what_is_old_where_nobody_keeps_idle_min() {
+    let backend = Backend::default();
+    let chosen = Settings {
+        idle_min: 3,
+        idle_max: Duration::from_secs(10),
+        life_max: Duration::from_secs(100),
+        ..settings(8)
+    };
+    let pool = Pool::new(backend.clone(), chosen);
+    let both = (lease_of(&pool), lease_of(&pool));
+    drop(both);
+    advance(Duration::from_secs(10));
+    assert_eq!((pool.sweep(), backend.open()), (2, 0));
+}
+
+#[test]
 fn an_idle_connection_past_its_life_is_not_lent() {
     let backend = Backend::default();
     let pool = Pool::new(backend.clone(), Settings { life_max: Duration::from_secs(10), ..settings(1) });
     drop(lease_of(&pool));
     advance(Duration::from_secs(10));
     assert_eq!((lease_of(&pool).serial, backend.open()), (1, 1));
+}
+
+#[test]
+fn a_pool_in_which_nobody_may_wait_connects_nevertheless() {
+    let pool = Pool::new(Backend::default(), Settings { waiters_max: 0, ..settings(2) });
+    let leases = [lease_of(&pool), lease_of(&pool)];
+    assert!(poll_times(&mut acquiring(&pool), 1).unwrap().is_err(), "all are in use");
+    drop(leases);
+    drop(lease_of(&pool));
 }
 
 #[test]

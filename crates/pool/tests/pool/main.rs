@@ -1,13 +1,17 @@
 //! The pool against a backend that counts, polled by hand: every interleaving here is chosen, none is waited for.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-mod adversary;
+mod alarm;
 mod backend;
 mod closing;
 mod conformance;
+mod drops;
 mod known_failures;
 mod lending;
 mod panics;
+mod resets;
+mod timeouts;
+mod wakers;
 mod wrong;
 
 use std::{

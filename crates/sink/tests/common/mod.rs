@@ -1,5 +1,6 @@
 //! What the sink's tests share: a table, rows that name themselves, and bounded waits.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses some")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{future::Future, sync::Arc, time::Duration};
 

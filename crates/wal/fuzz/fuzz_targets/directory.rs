@@ -2,7 +2,7 @@
 #![no_main]
 
 #[path = "../../tests/common/hostile.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, reason = "the tests use the rest")]
 mod hostile;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

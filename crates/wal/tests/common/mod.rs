@@ -1,4 +1,5 @@
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses some")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 pub mod alloc;
 pub mod cuts;

@@ -1,0 +1,168 @@
+//! Dead letters in a table of the same database.
+
+use std::{fmt::Write, sync::Arc};
+
+use bytes::Bytes;
+use standpipe_core::{DeadLetter, Error, LaneId, StreamId, TableName};
+
+use crate::{
+    error::Failure,
+    ledger::{corrupt, is_absent, stored},
+    link::{Answer, Link},
+    name::{literal, literal_or_null, push_literal, quoted_table},
+    session::Session,
+    table::{is_made_twice, needs_rights},
+};
+
+const COLUMNS: &str =
+    "stream, lane, position, ordinal, target_table, origin, line, column_name, code, reason, row_text, row_bytes";
+
+/// Letters of one statement.
+const LETTERS_MAX: usize = 500;
+
+/// Keeps letters as part of the open transaction; one that is there already is written again.
+pub(crate) async fn keep(session: &mut Session, table: &TableName, letters: &[DeadLetter]) -> Result<(), Error> {
+    let name = quoted_table(table)?;
+    let failed = |failure: Failure| failure.explain(&format!("keeping dead letters in {table}"));
+    for letters in letters.chunks(LETTERS_MAX) {
+        session.mark().await.map_err(failed)?;
+        session.wrote();
+        let statement = insert(&name, letters)?;
+        match session.ask(&statement).await {
+            Ok(_) => continue,
+            Err(Failure::Server(refusal)) if is_absent(&refusal) => {}
+            Err(failure) => return Err(failed(failure)),
+        }
+        session.undo().await.map_err(failed)?;
+        session.wrote();
+        let create = create_statement(&name);
+        match session.ask(&create).await {
+            Ok(_) => {}
+            // Made by a transaction that has ended meanwhile.
+            Err(Failure::Server(refusal)) if is_made_twice(&refusal) => {
+                session.undo().await.map_err(failed)?;
+                session.wrote();
+            }
+            Err(Failure::Server(refusal)) if refusal.code == "42501" => return Err(needs_rights(&refusal, &create)),
+            Err(failure) => return Err(failed(failure)),
+        }
+        session.ask(&statement).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn insert(table: &str, letters: &[DeadLetter]) -> Result<String, Error> {
+    let mut sql = format!("INSERT INTO {table} ({COLUMNS}, kept_at) VALUES ");
+    for (index, letter) in letters.iter().enumerate() {
+        if index > 0 {
+            sql.push_str(", ");
+        }
+        let line = letter.line.map(stored).transpose()?.map_or_else(|| "NULL".to_owned(), |line| line.to_string());
+        let _ = write!(
+            sql,
+            "({}, {}, {}, {}, {}, {}, {line}, {}, {}, {}, ",
+            literal(letter.lane.stream.as_str()),
+            letter.lane.lane,
+            stored(letter.position)?,
+            letter.ordinal,
+            literal(&clean(&letter.table.to_string())),
+            literal(&clean(&letter.origin)),
+            literal_or_null(letter.column.as_deref().map(clean).as_deref()),
+            literal_or_null(letter.code.as_deref().map(clean).as_deref()),
+            literal(&clean(&letter.reason)),
+        );
+        // Readable for people where it is text; any bytes otherwise.
+        match std::str::from_utf8(&letter.row).ok().filter(|text| !text.contains('\0')) {
+            Some(text) => {
+                push_literal(text, &mut sql);
+                sql.push_str(", NULL");
+            }
+            None => {
+                sql.push_str("NULL, '\\x");
+                letter.row.iter().for_each(|byte| {
+                    let _ = write!(sql, "{byte:02x}");
+                });
+                sql.push_str("'::bytea");
+            }
+        }
+        sql.push_str(", clock_timestamp())");
+    }
+    sql.push_str(
+        " ON CONFLICT (stream, lane, position, ordinal) DO UPDATE SET target_table = excluded.target_table, \
+         origin = excluded.origin, line = excluded.line, column_name = excluded.column_name, code = excluded.code, \
+         reason = excluded.reason, row_text = excluded.row_text, row_bytes = excluded.row_bytes, \
+         kept_at = excluded.kept_at",
+    );
+    Ok(sql)
+}
+
+/// Text without NUL, which the server does not hold.
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{2400}")
+}
+
+/// The letters in the order in which they were kept; none when there is no such table.
+pub(crate) async fn read(link: &mut Link, table: &TableName, limit: u64) -> Result<Vec<DeadLetter>, Error> {
+    let query = format!(
+        "SELECT stream, lane::text, position::text, ordinal::text, target_table, origin, line::text, column_name, \
+         code, reason, row_text, encode(row_bytes, 'hex') FROM {} ORDER BY kept_at, stream, lane, position, ordinal LIMIT {}",
+        quoted_table(table)?,
+        limit.min(i64::MAX as u64)
+    );
+    match link.ask(&query).await {
+        Ok(answer) => answer.rows.iter().map(|row| letter(row)).collect(),
+        Err(Failure::Server(refusal)) if is_absent(&refusal) => Ok(Vec::new()),
+        Err(failure) => Err(failure.explain(&format!("reading the dead letters in {table}"))),
+    }
+}
+
+fn create_statement(name: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {name} (
+    stream       text COLLATE \"C\" NOT NULL,
+    lane         integer     NOT NULL,
+    position     bigint      NOT NULL,
+    ordinal      bigint      NOT NULL,
+    target_table text        NOT NULL,
+    origin       text        NOT NULL,
+    line         bigint,
+    column_name  text,
+    code         text,
+    reason       text        NOT NULL,
+    row_text     text,
+    row_bytes    bytea,
+    kept_at      timestamptz NOT NULL,
+    PRIMARY KEY (stream, lane, position, ordinal)
+)"
+    )
+}
+
+fn letter(row: &[Option<String>]) -> Result<DeadLetter, Error> {
+    let text = |column| Answer::text(row, column);
+    let optional = |column: usize| row.get(column).cloned().flatten();
+    let wrong = || corrupt("the dead letters' table holds what was never written".to_owned());
+    let number = |column| text(column)?.parse::<u64>().map_err(|_| wrong());
+    let small = |column| text(column)?.parse::<u32>().map_err(|_| wrong());
+    let kept = match (optional(10), optional(11)) {
+        (Some(text), _) => Bytes::from(text),
+        (None, Some(hex)) => Bytes::from(bytes_of(&hex).ok_or_else(wrong)?),
+        (None, None) => Bytes::new(),
+    };
+    Ok(DeadLetter {
+        lane: LaneId { stream: StreamId::new(text(0)?)?, lane: small(1)? },
+        position: number(2)?,
+        ordinal: small(3)?,
+        table: TableName::new(text(4)?),
+        origin: Arc::from(text(5)?),
+        line: optional(6).and_then(|line| line.parse().ok()),
+        column: optional(7),
+        code: optional(8),
+        reason: text(9)?.to_owned(),
+        row: kept,
+    })
+}
+
+fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+    let pairs = hex.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}

@@ -1,0 +1,261 @@
+//! The way of one field into its column.
+
+use standpipe_core::Type;
+use standpipe_row::{Value, render_date, render_time, render_timestamp, render_uuid};
+
+use crate::{json_array, kind::PgType};
+
+/// Turns a value's bytes into those of another type, or says what would be lost.
+pub(crate) type Change = fn(&[u8], &mut Vec<u8>) -> Result<(), String>;
+
+/// How the values of a block's column get into the table's.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    /// The type in the block.
+    pub(crate) from: Type,
+    /// The type behind `change`: what the bytes are that the server gets, or that are written as text.
+    pub(crate) to: Type,
+    pub(crate) change: Option<Change>,
+    /// The server's binary form begins with a version.
+    pub(crate) is_jsonb: bool,
+    /// The server reads it from text.
+    pub(crate) read: Option<Reading>,
+    /// Why NULL is refused, if it is.
+    pub(crate) null: Option<&'static str>,
+    /// A value that is no multiple of so many microseconds would be rounded.
+    pub(crate) unit_us: Option<i64>,
+}
+
+/// What the server reads as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Plain,
+    /// JSON arrays are turned into the server's own form; what is in that form goes as it is.
+    Array,
+}
+
+impl Way {
+    /// Bytes go as they are.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.change.is_none() && !self.is_jsonb && self.read.is_none() && self.null.is_none() && self.unit_us.is_none()
+    }
+
+    /// The way of a block's type into a column's, `None` where there is none.
+    pub(crate) fn find(from: Type, column: &PgType) -> Option<Self> {
+        let same = Way { from, to: from, change: None, is_jsonb: false, read: None, null: None, unit_us: None };
+        let fitting = column.kind();
+        if from == fitting && from != Type::Text {
+            return Some(Way {
+                is_jsonb: column.oid == crate::kind::oid::JSONB,
+                unit_us: column.second_digits().map(|digits| 10_i64.pow(6 - digits)),
+                ..same
+            });
+        }
+        if column.class == crate::kind::Class::Array {
+            let readable = matches!(from, Type::Text | Type::Json);
+            return readable.then_some(Way { read: Some(Reading::Array), ..same });
+        }
+        if column.is_text() {
+            // Every type has a text of its own.
+            return Some(match from {
+                Type::Text | Type::Json => same,
+                _ => Way { to: Type::Text, change: Some(change_to_text(from)), ..same },
+            });
+        }
+        if from == Type::Text {
+            return Some(Way { read: Some(Reading::Plain), ..same });
+        }
+        let change = change(from, fitting)?;
+        Some(Way { to: fitting, change: Some(change), unit_us: column.second_digits().map(|digits| 10_i64.pow(6 - digits)), ..same })
+    }
+
+    /// Appends the value as the server's binary form.
+    pub(crate) fn binary(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        if self.is_jsonb {
+            out.push(1);
+        }
+        let start = out.len();
+        match self.change {
+            Some(change) => change(bytes, out)?,
+            None => out.extend_from_slice(bytes),
+        }
+        self.check_unit(&out[start..])
+    }
+
+    /// Appends the value as text that the server reads, without quotes.
+    pub(crate) fn text(&self, bytes: &[u8], scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), String> {
+        let bytes = match self.change {
+            Some(change) => {
+                scratch.clear();
+                change(bytes, scratch)?;
+                &scratch[..]
+            }
+            None => bytes,
+        };
+        self.check_unit(bytes)?;
+        if self.read == Some(Reading::Array) && json_array::is_json(bytes) {
+            return json_array::render(bytes, out);
+        }
+        render(self.to, bytes, out)
+    }
+
+    fn check_unit(&self, bytes: &[u8]) -> Result<(), String> {
+        let (Some(unit_us), Some(value)) = (self.unit_us, bytes.first_chunk::<8>()) else { return Ok(()) };
+        if i64::from_be_bytes(*value) % unit_us == 0 {
+            return Ok(());
+        }
+        Err(format!("the column keeps units of {unit_us} us; the rest of the second would be lost"))
+    }
+}
+
+/// Appends a value as text that PostgreSQL reads as the same value.
+pub(crate) fn render(kind: Type, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    use std::io::Write;
+    let value = Value::decode(kind, Some(bytes)).map_err(|error| error.to_string())?;
+    // Writing to a vector has no way to fail.
+    let _ = match value {
+        Value::Null => Ok(()),
+        Value::Bool(value) => write!(out, "{}", if value { 't' } else { 'f' }),
+        Value::Int(value) => write!(out, "{value}"),
+        Value::Float(value) if value.is_infinite() => {
+            write!(out, "{}Infinity", if value < 0.0 { "-" } else { "" })
+        }
+        Value::Float(value) if kind == Type::Float4 => write!(out, "{}", value as f32),
+        Value::Float(value) => write!(out, "{value}"),
+        Value::Text(value) | Value::Json(value) => out.write_all(value.as_bytes()),
+        Value::Bytes(value) => {
+            let _ = out.write_all(b"\\x");
+            value.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        }
+        Value::Date(days) => {
+            render_date(days, out);
+            Ok(())
+        }
+        Value::Time(us) => {
+            render_time(us, out);
+            Ok(())
+        }
+        Value::Timestamp(us) => {
+            render_timestamp(us, false, out);
+            Ok(())
+        }
+        Value::Timestamptz(us) => {
+            render_timestamp(us, true, out);
+            Ok(())
+        }
+        Value::Uuid(value) => {
+            render_uuid(&value, out);
+            Ok(())
+        }
+        _ => return Err(format!("{kind} has no text that this program knows")),
+    };
+    Ok(())
+}
+
+fn change_to_text(from: Type) -> Change {
+    macro_rules! rendered {
+        ($($kind:ident),*) => {
+            match from {
+                $(Type::$kind => |bytes, out| render(Type::$kind, bytes, out),)*
+                _ => |bytes, out| render(Type::Text, bytes, out),
+            }
+        };
+    }
+    rendered!(Bool, Int2, Int4, Int8, Float4, Float8, Bytea, Date, Time, Timestamp, Timestamptz, Uuid, Json)
+}
+
+/// Numbers and times of another width or kind, where nothing is lost.
+fn change(from: Type, to: Type) -> Option<Change> {
+    Some(match (from, to) {
+        (Type::Int2 | Type::Int4 | Type::Int8, Type::Int2) => |bytes, out| narrow::<2>(int(bytes), out, "int2"),
+        (Type::Int2 | Type::Int4 | Type::Int8, Type::Int4) => |bytes, out| narrow::<4>(int(bytes), out, "int4"),
+        (Type::Int2 | Type::Int4, Type::Int8) => |bytes, out| narrow::<8>(int(bytes), out, "int8"),
+        (Type::Int2 | Type::Int4 | Type::Int8, Type::Float8) => |bytes, out| {
+            let value = int(bytes);
+            // Behind this, neighbours meet.
+            if value.unsigned_abs() > 1 << 53 {
+                return Err(format!("{value} is no exact float8"));
+            }
+            out.extend_from_slice(&(value as f64).to_be_bytes());
+            Ok(())
+        },
+        (Type::Int2 | Type::Int4 | Type::Int8, Type::Float4) => |bytes, out| {
+            let value = int(bytes);
+            if value.unsigned_abs() > 1 << 24 {
+                return Err(format!("{value} is no exact float4"));
+            }
+            out.extend_from_slice(&(value as f32).to_be_bytes());
+            Ok(())
+        },
+        (Type::Float4, Type::Float8) => |bytes, out| {
+            out.extend_from_slice(&float(bytes).to_be_bytes());
+            Ok(())
+        },
+        (Type::Float8, Type::Float4) => |bytes, out| {
+            let value = float(bytes);
+            let narrow = value as f32;
+            if f64::from(narrow) != value && !value.is_nan() {
+                return Err(format!("{value} is no exact float4"));
+            }
+            out.extend_from_slice(&narrow.to_be_bytes());
+            Ok(())
+        },
+        (Type::Float4 | Type::Float8, Type::Int2) => |bytes, out| narrow::<2>(whole(bytes)?, out, "int2"),
+        (Type::Float4 | Type::Float8, Type::Int4) => |bytes, out| narrow::<4>(whole(bytes)?, out, "int4"),
+        (Type::Float4 | Type::Float8, Type::Int8) => |bytes, out| narrow::<8>(whole(bytes)?, out, "int8"),
+        (Type::Date, Type::Timestamp) => |bytes, out| {
+            let days = bytes.first_chunk().map_or(0, |days| i32::from_be_bytes(*days));
+            out.extend_from_slice(&(i64::from(days) * DAY_US).to_be_bytes());
+            Ok(())
+        },
+        (Type::Timestamp, Type::Date) => |bytes, out| {
+            let us = int(bytes);
+            if us % DAY_US != 0 {
+                return Err("the time of the day would be lost in a date".to_owned());
+            }
+            match i32::try_from(us / DAY_US) {
+                Ok(days) => out.extend_from_slice(&days.to_be_bytes()),
+                Err(_) => return Err("the day is beyond what a date holds".to_owned()),
+            }
+            Ok(())
+        },
+        _ => return None,
+    })
+}
+
+const DAY_US: i64 = 86_400_000_000;
+
+fn int(bytes: &[u8]) -> i64 {
+    match *bytes {
+        [a, b] => i16::from_be_bytes([a, b]).into(),
+        [a, b, c, d] => i32::from_be_bytes([a, b, c, d]).into(),
+        [a, b, c, d, e, f, g, h] => i64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        _ => 0,
+    }
+}
+
+fn float(bytes: &[u8]) -> f64 {
+    match *bytes {
+        [a, b, c, d] => f32::from_be_bytes([a, b, c, d]).into(),
+        [a, b, c, d, e, f, g, h] => f64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        _ => 0.0,
+    }
+}
+
+fn whole(bytes: &[u8]) -> Result<i64, String> {
+    let value = float(bytes);
+    if value.fract() == 0.0 && value >= -(2_f64.powi(63)) && value < 2_f64.powi(63) {
+        Ok(value as i64)
+    } else {
+        Err(format!("{value} is no whole number that an integer holds"))
+    }
+}
+
+fn narrow<const BYTES: usize>(value: i64, out: &mut Vec<u8>, name: &str) -> Result<(), String> {
+    let bits = BYTES as u32 * 8 - 1;
+    if value.unsigned_abs() > (1_u64 << bits) || (value > 0 && value.unsigned_abs() == 1_u64 << bits) {
+        return Err(format!("{value} is out of range for {name}"));
+    }
+    out.extend_from_slice(&value.to_be_bytes()[8 - BYTES..]);
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! JSON arrays as PostgreSQL's array constants.
+
+use serde_json::Value;
+
+/// Whether the text of an array column is JSON, rather than the server's own `{..}`.
+pub(crate) fn is_json(text: &[u8]) -> bool {
+    text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+}
+
+/// Appends `{..}` for `[..]`. Objects within become their JSON text, for arrays of json.
+pub(crate) fn render(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    let elements: Vec<&serde_json::value::RawValue> =
+        serde_json::from_slice(text).map_err(|error| format!("no JSON array: {error}"))?;
+    out.push(b'{');
+    for (index, element) in elements.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let raw = element.get();
+        match raw.as_bytes().first() {
+            Some(b'[') => render(raw.as_bytes(), out)?,
+            Some(b'n') => out.extend_from_slice(b"NULL"),
+            Some(b'"') => match serde_json::from_str(raw) {
+                Ok(Value::String(text)) => quote(text.as_bytes(), out),
+                _ => return Err("no JSON string".to_owned()),
+            },
+            // Numbers as they are written: nothing is lost on the way through a float.
+            _ => quote(raw.as_bytes(), out),
+        }
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// Appends an element in quotes.
+pub(crate) fn quote(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for byte in text {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_arrays_become_the_servers_own() {
+        for (json, expected) in [
+            ("[]", "{}"),
+            ("[1, null, -2.50]", r#"{"1",NULL,"-2.50"}"#),
+            (r#"["a\"b", "c\\d", "", "NULL"]"#, r#"{"a\"b","c\\d","","NULL"}"#),
+            ("[[1],[2]]", r#"{{"1"},{"2"}}"#),
+            (r#"[{"a":1}, true]"#, r#"{"{\"a\":1}","true"}"#),
+        ] {
+            let mut out = Vec::new();
+            render(json.as_bytes(), &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+        assert!(render(b"[1,", &mut Vec::new()).is_err());
+        assert!(is_json(b" [1]") && !is_json(b"{1}"));
+    }
+}

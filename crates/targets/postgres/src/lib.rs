@@ -1,0 +1,38 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod address;
+mod branch;
+mod convert;
+mod copy;
+mod dead_letters;
+mod dial;
+mod doctor;
+mod error;
+mod field;
+mod holder;
+mod json_array;
+mod kind;
+mod ledger;
+mod link;
+mod merge;
+mod name;
+mod participant;
+mod plan;
+mod plans;
+mod postgres;
+mod registry;
+mod resolve;
+mod rows;
+mod service;
+mod session;
+mod settings;
+mod sqlstate;
+mod stage;
+mod table;
+mod unnest;
+mod write;
+
+pub use address::Address;
+pub use postgres::Postgres;
+pub use settings::Settings;

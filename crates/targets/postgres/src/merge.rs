@@ -1,0 +1,180 @@
+//! Rows that meet others with the same key.
+
+use std::fmt::Write;
+
+use standpipe_core::{Destination, Error, Mode};
+
+use crate::{
+    name::{quoted, quoted_list, quoted_table},
+    table::{Found, FoundColumn},
+};
+
+/// The statement by which rows of a source go into a table that may have their keys.
+pub(crate) struct Merge {
+    /// The key's columns as the table has them.
+    pub(crate) key: Vec<String>,
+    /// `INSERT INTO table (columns)`
+    head: String,
+    /// The given columns, in quotes.
+    pub(crate) names: String,
+    pub(crate) columns: Vec<String>,
+    /// Their types as SQL has them.
+    pub(crate) types: Vec<String>,
+    /// An array of such a type would be taken apart.
+    pub(crate) has_arrays: bool,
+    /// `ON CONFLICT ..`
+    conflict: String,
+    key_list: String,
+    order: Order,
+    /// The table that rows wait in, by its name in quotes.
+    pub(crate) stage: String,
+    pub(crate) make_stage: String,
+}
+
+/// How the rows of a statement are put in order.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    /// By key, which keeps parallel writers from waiting on each other; of a key that comes twice the last row.
+    LastOfEachKey,
+    /// By key; of a key that comes twice the first row is inserted.
+    ByKey,
+    /// As they came: another unique index makes the order matter, and no row may be left out before it had its turn.
+    AsTheyCame,
+}
+
+/// The number of a row within its source, from 1.
+pub(crate) const ROW_NUMBER: &str = "\"standpipe row\"";
+
+impl Merge {
+    pub(crate) fn find(
+        found: &Found,
+        destination: &Destination,
+        given: &[&FoundColumn],
+    ) -> Result<Option<Self>, Error> {
+        if destination.mode == Mode::Append {
+            return Ok(None);
+        }
+        let key = key_columns(found, destination, given)?;
+        let table = quoted_table(&found.name)?;
+        let names = quoted_list(given.iter().map(|column| column.name.as_str()))?;
+        let key_list = quoted_list(key.iter().map(String::as_str))?;
+        let is_key = |index: &crate::table::Index| {
+            index.key.as_ref().is_some_and(|unique| is_same_set(unique, &key))
+        };
+        let has_other_unique = found.indexes.iter().any(|index| !is_key(index));
+        let order = match destination.mode {
+            _ if has_other_unique => Order::AsTheyCame,
+            Mode::Ignore => Order::ByKey,
+            _ => Order::LastOfEachKey,
+        };
+        let types: Vec<String> = given.iter().map(|column| column.kind.declared.clone()).collect();
+        let stage = quoted(&format!("standpipe_stage_{:016x}", fingerprint(&table, &names, &types)))?;
+        Ok(Some(Merge {
+            head: format!("INSERT INTO {table} ({names})"),
+            conflict: conflict(found, destination, given, &key, &key_list)?,
+            make_stage: format!(
+                "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT DELETE ROWS AS SELECT {names} FROM {table} WITH NO DATA"
+            ),
+            columns: given.iter().map(|column| column.name.clone()).collect(),
+            has_arrays: given.iter().any(|column| column.kind.class == crate::kind::Class::Array),
+            stage,
+            types,
+            names,
+            key_list,
+            order,
+            key,
+        }))
+    }
+
+    /// Merges the rows of `source`, a FROM item with the columns and [`ROW_NUMBER`]. `condition` restricts them.
+    pub(crate) fn statement(&self, source: &str, number: &str, condition: &str) -> String {
+        let Merge { head, names, conflict, key_list, .. } = self;
+        let mut sql = String::with_capacity(source.len() + names.len() * 2 + 400);
+        let _ = match self.order {
+            Order::LastOfEachKey => write!(
+                sql,
+                "{head} SELECT DISTINCT ON ({key_list}) {names} FROM {source}{condition} ORDER BY {key_list}, {number} DESC{conflict}"
+            ),
+            Order::ByKey => {
+                write!(sql, "{head} SELECT {names} FROM {source}{condition} ORDER BY {key_list}, {number}{conflict}")
+            }
+            Order::AsTheyCame => {
+                write!(sql, "{head} SELECT {names} FROM {source}{condition} ORDER BY {number}{conflict}")
+            }
+        };
+        sql
+    }
+}
+
+fn conflict(
+    found: &Found,
+    destination: &Destination,
+    given: &[&FoundColumn],
+    key: &[String],
+    key_list: &str,
+) -> Result<String, Error> {
+    let is_given = |column: &FoundColumn| given.iter().any(|given| given.name == column.name);
+    let set: Vec<&str> = match destination.mode {
+        Mode::Upsert => given.iter().map(|column| column.name.as_str()).collect(),
+        // `excluded` has the default of what was not given. An identity, not given, is not the row's content: it stays.
+        Mode::Replace => found
+            .columns
+            .iter()
+            .filter(|column| !column.generated && (!column.is_identity || is_given(column)))
+            .map(|column| column.name.as_str())
+            .collect(),
+        _ => Vec::new(),
+    };
+    let mut assignments = Vec::new();
+    for name in set.into_iter().filter(|name| !key.iter().any(|part| part == name)) {
+        let name = quoted(name)?;
+        assignments.push(format!("{name} = excluded.{name}"));
+    }
+    let action = if assignments.is_empty() {
+        "DO NOTHING".to_owned()
+    } else {
+        format!("DO UPDATE SET {}", assignments.join(", "))
+    };
+    Ok(format!(" ON CONFLICT ({key_list}) {action}"))
+}
+
+fn key_columns(
+    found: &Found,
+    destination: &Destination,
+    given: &[&FoundColumn],
+) -> Result<Vec<String>, Error> {
+    let (table, mode) = (&destination.table, destination.mode.name());
+    if destination.key.is_empty() {
+        return Err(Error::invalid(format!(
+            "mode {mode} needs a key: name the columns that tell one row from another"
+        )));
+    }
+    let mut key = Vec::new();
+    for name in &destination.key {
+        let column = found.column(name).ok_or_else(|| {
+            Error::invalid(format!("table {table} has no column {name:?}, which is to be part of the key"))
+        })?;
+        if !given.iter().any(|given| given.name == column.name) {
+            return Err(Error::invalid(format!("the rows have no column {name:?}, which is part of the key")));
+        }
+        key.push(column.name.clone());
+    }
+    if found.indexes.iter().any(|index| index.key.as_ref().is_some_and(|unique| is_same_set(unique, &key))) {
+        return Ok(key);
+    }
+    let columns = quoted_list(key.iter().map(String::as_str))?;
+    Err(Error::invalid(format!(
+        "mode {mode}: ({columns}) is no primary or unique key of table {table} (of all rows, checked at once); make it \
+         one: CREATE UNIQUE INDEX ON {} ({columns})",
+        quoted_table(&found.name)?,
+    )))
+}
+
+fn is_same_set(one: &[String], other: &[String]) -> bool {
+    one.len() == other.len() && one.iter().all(|name| other.contains(name))
+}
+
+/// Stands for the table and the columns in the stage's name: other columns, another stage.
+fn fingerprint(table: &str, names: &str, types: &[String]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(format!("{table}\0{names}\0{}", types.join("\0")).as_bytes())
+}

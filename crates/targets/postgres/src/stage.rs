@@ -1,0 +1,163 @@
+//! Merges by way of a temporary table: rows are copied there at the speed of COPY, and go on within the server.
+
+use std::ops::Range;
+
+use standpipe_core::{Block, Error};
+
+use crate::{
+    copy::{Copying, Refused, Stop, append, stopped},
+    error::{Failure, Refusal},
+    merge::{Merge, ROW_NUMBER},
+    plan::Plan,
+    rows::Rows,
+    session::Session,
+    sqlstate::{self, Means},
+};
+
+/// Copies the rows into the stage and merges them from there. Returns the refused ones in no order.
+pub(crate) async fn merge(
+    session: &mut Session,
+    plan: &Plan,
+    merge: &Merge,
+    rows: &mut Rows,
+    blocks: &[Block],
+) -> Result<Vec<Refused>, Stop> {
+    let stage = &merge.stage;
+    session.mark().await.map_err(stopped)?;
+    session.wrote();
+    // Rows of an earlier batch of this transaction may be left in it.
+    let make = format!("SET LOCAL client_min_messages = warning; {}; DELETE FROM {stage}", merge.make_stage);
+    ask(session, &make).await?;
+    let statement = format!("COPY {stage} ({}) FROM STDIN {}", merge.names, plan.form.options());
+    let to = Copying {
+        statement: &statement,
+        form: plan.form,
+        relation: stage.trim_matches('"'),
+        blocks,
+        step: u32::MAX,
+        is_table: false,
+    };
+    let mut refused = append(session, rows, &to).await?;
+    let staged = Staged::of(rows.count(), &refused);
+    let source = Source::Stage(stage);
+    refused.extend(in_parts(session, merge, &source, &staged).await?);
+    Ok(refused)
+}
+
+/// Which rows are in the source, in order.
+pub(crate) struct Staged {
+    count: u32,
+    /// Numbers that are not there, in order.
+    missing: Vec<u32>,
+}
+
+impl Staged {
+    pub(crate) fn of(rows: u32, refused: &[Refused]) -> Self {
+        let mut missing: Vec<u32> = refused.iter().map(|refused| refused.number).collect();
+        missing.sort_unstable();
+        Staged { count: rows - missing.len() as u32, missing }
+    }
+
+    /// The number of the row that is at this place.
+    fn number(&self, place: u32) -> u32 {
+        let mut number = place;
+        for missing in &self.missing {
+            if *missing > number {
+                break;
+            }
+            number += 1;
+        }
+        number
+    }
+}
+
+/// Where rows are merged from.
+pub(crate) enum Source<'a> {
+    Stage(&'a str),
+    Arrays(&'a crate::unnest::Arrays),
+}
+
+impl Source<'_> {
+    fn statement(&self, merge: &Merge, range: &Range<u32>, is_whole: bool) -> String {
+        match self {
+            Source::Stage(stage) if is_whole => merge.statement(stage, "ctid", ""),
+            Source::Stage(stage) => {
+                // The stage is filled front to back and never changed: its order is the order of its rows.
+                let numbered =
+                    format!("(SELECT {}, row_number() OVER () AS {ROW_NUMBER} FROM {stage}) s", merge.names);
+                let condition = format!(" WHERE {ROW_NUMBER} BETWEEN {} AND {}", range.start + 1, range.end);
+                merge.statement(&numbered, ROW_NUMBER, &condition)
+            }
+            Source::Arrays(arrays) => merge.statement(&arrays.source(merge, range), ROW_NUMBER, ""),
+        }
+    }
+}
+
+/// Merges all rows of a source; when that fails, halves of them, down to the rows at fault. Rows stay in order.
+pub(crate) async fn in_parts(
+    session: &mut Session,
+    merge: &Merge,
+    source: &Source<'_>,
+    staged: &Staged,
+) -> Result<Vec<Refused>, Stop> {
+    let mut refused = Vec::new();
+    let whole = 0..staged.count;
+    let mut parts = vec![whole.clone()];
+    while let Some(range) = parts.pop() {
+        if range.is_empty() {
+            continue;
+        }
+        session.mark().await.map_err(stopped)?;
+        session.wrote();
+        let statement = source.statement(merge, &range, range == whole);
+        let Some(refusal) = refused_row(session.ask(&statement).await)? else {
+            session.count_written();
+            continue;
+        };
+        session.undo().await.map_err(stopped)?;
+        let length = range.end - range.start;
+        if length == 1 {
+            let column = refusal.column.clone();
+            refused.push(Refused { number: staged.number(range.start), column, refusal });
+            continue;
+        }
+        let middle = range.start + length / 2;
+        parts.push(middle..range.end);
+        parts.push(range.start..middle);
+    }
+    Ok(refused)
+}
+
+fn refused_row<T>(outcome: Result<T, Failure>) -> Result<Option<Refusal>, Stop> {
+    match outcome {
+        Ok(_) => Ok(None),
+        Err(Failure::Server(refusal)) => match sqlstate::of_write(&refusal.code) {
+            Means::Row => Ok(Some(*refusal)),
+            Means::Shape => Err(Stop::Shape(refusal)),
+            Means::Transaction(kind) => Err(Stop::Failed(refusal.as_kind(kind, "merging rows"))),
+        },
+        Err(failure) => Err(stopped(failure)),
+    }
+}
+
+async fn ask(session: &mut Session, sql: &str) -> Result<(), Stop> {
+    match session.ask(sql).await {
+        Ok(_) => Ok(()),
+        Err(Failure::Server(refusal)) if sqlstate::of_write(&refusal.code) == Means::Shape => {
+            Err(Stop::Shape(refusal))
+        }
+        Err(Failure::Server(refusal)) => Err(Stop::Failed(explained(&refusal))),
+        Err(failure) => Err(stopped(failure)),
+    }
+}
+
+fn explained(refusal: &Refusal) -> Error {
+    if refusal.code != "42501" {
+        return refusal.explain("making the temporary table that rows are merged from");
+    }
+    let message = format!(
+        "{}; upsert, replace and ignore merge from a temporary table: have an owner run: GRANT TEMPORARY ON DATABASE .. TO ..;",
+        refusal.message
+    );
+    Error::invalid(message).with_code(refusal.code.clone())
+}

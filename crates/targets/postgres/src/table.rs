@@ -1,0 +1,235 @@
+//! Tables as they are, and making them.
+
+use standpipe_core::{Column, ColumnShape, Error, ErrorKind, Schema, TableName, TableShape};
+
+use crate::{
+    error::{Failure, Refusal},
+    kind::{Class, PgType, declared},
+    link::{Answer, Link},
+    name::{literal, quoted, quoted_list, quoted_table},
+};
+
+/// A table and what loading needs to know beyond its shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Under the schema where it was found.
+    pub(crate) name: TableName,
+    pub(crate) columns: Vec<FoundColumn>,
+    /// Unique indexes and exclusion constraints, the primary key first.
+    pub(crate) indexes: Vec<Index>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FoundColumn {
+    pub(crate) name: String,
+    pub(crate) kind: PgType,
+    pub(crate) nullable: bool,
+    pub(crate) has_default: bool,
+    /// `GENERATED ALWAYS`, as an expression or as identity.
+    pub(crate) generated: bool,
+    pub(crate) is_identity: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub(crate) name: String,
+    /// The key's columns, where the index is of columns alone, of all rows, and checked at once: what ON CONFLICT can name.
+    pub(crate) key: Option<Vec<String>>,
+}
+
+impl Found {
+    /// A column by its name; where none has it exactly, the one that has it in other case.
+    pub(crate) fn column(&self, name: &str) -> Option<&FoundColumn> {
+        let exact = self.columns.iter().find(|column| column.name == name);
+        exact.or_else(|| self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)))
+    }
+
+    pub(crate) fn shape(&self, table: &TableName) -> TableShape {
+        let columns = self.columns.iter().map(|column| ColumnShape {
+            name: column.name.clone(),
+            kind: column.kind.kind(),
+            declared: column.kind.declared.clone(),
+            nullable: column.nullable,
+            has_default: column.has_default,
+            generated: column.generated,
+        });
+        let table = TableName { schema: table.schema.clone(), name: self.name.name.clone() };
+        let keys = self.indexes.iter().filter_map(|index| index.key.clone()).collect();
+        TableShape { table, columns: columns.collect(), keys }
+    }
+}
+
+/// The table as this connection's transaction sees it. One round trip.
+pub(crate) async fn find(link: &mut Link, table: &TableName) -> Result<Option<Found>, Error> {
+    let answer = link
+        .ask(&query(table)?)
+        .await
+        .map_err(|failure| failure.explain(&format!("looking at table {table}")))?;
+    let mut found: Option<Found> = None;
+    for row in &answer.rows {
+        let text = |column| Answer::text(row, column);
+        match (text(0)?, &mut found) {
+            ("table", None) => {
+                refuse_what_takes_no_rows(table, text(3)?, text(4)? == "true")?;
+                let name = TableName { schema: Some(text(1)?.to_owned()), name: text(2)?.to_owned() };
+                found = Some(Found { name, columns: Vec::new(), indexes: Vec::new() });
+            }
+            ("column", Some(found)) => found.columns.push(column(row)?),
+            ("index", Some(found)) => index(row, found)?,
+            _ => return Err(Error::new(ErrorKind::Corrupt, "the server's answer about a table is no such answer")),
+        }
+    }
+    Ok(found)
+}
+
+fn query(table: &TableName) -> Result<String, Error> {
+    let class = format!("pg_catalog.to_regclass({})", literal(&quoted_table(table)?));
+    Ok(format!(
+        "SELECT 'table', n.nspname::text, c.relname::text, c.relkind::text, \
+           EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '3')::text \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {class}; \
+         SELECT 'column', a.attname::text, b.oid::text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
+           b.typtype::text, b.typcategory::text, \
+           (CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END)::text, (NOT a.attnotnull)::text, \
+           (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '' OR a.attidentity = 'a')::text, \
+           (a.attidentity <> '')::text \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+           JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END \
+         WHERE a.attrelid = {class} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum; \
+         SELECT 'index', c.relname::text, (i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL)::text, \
+           a.attname::text \
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+           CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k(attnum, place) \
+           LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+         WHERE i.indrelid = {class} AND (i.indisunique OR i.indisexclusion) AND i.indisvalid AND k.place <= i.indnkeyatts \
+         ORDER BY NOT i.indisprimary, c.relname, k.place"
+    ))
+}
+
+fn refuse_what_takes_no_rows(table: &TableName, kind: &str, has_rule: bool) -> Result<(), Error> {
+    let what = match kind {
+        "r" | "p" | "f" if has_rule => {
+            "has a rule for INSERT, which COPY does not follow; drop the rule or make it a trigger"
+        }
+        "r" | "p" | "f" => return Ok(()),
+        "v" if has_rule => "is a view with a rule for INSERT, which COPY does not follow; name the table behind it",
+        "v" => "is a view and takes no rows; name the table behind it",
+        "m" => "is a materialized view and takes no rows; name the table behind it",
+        "S" => "is a sequence and takes no rows",
+        _ => "is no table and takes no rows",
+    };
+    Err(Error::invalid(format!("{table} {what}")))
+}
+
+fn column(row: &[Option<String>]) -> Result<FoundColumn, Error> {
+    let text = |column| Answer::text(row, column);
+    let is = |column| text(column).map(|text| text == "true");
+    let number = || Error::new(ErrorKind::Corrupt, "the server's answer about a column has no number");
+    let class = match (text(4)?, text(5)?) {
+        ("e", _) => Class::Enum,
+        (_, "A") => Class::Array,
+        _ => Class::Base,
+    };
+    let kind = PgType {
+        oid: text(2)?.parse().map_err(|_| number())?,
+        declared: text(3)?.to_owned(),
+        class,
+        modifier: text(6)?.parse().map_err(|_| number())?,
+    };
+    Ok(FoundColumn {
+        name: text(1)?.to_owned(),
+        kind,
+        nullable: is(7)?,
+        has_default: is(8)?,
+        generated: is(9)?,
+        is_identity: is(10)?,
+    })
+}
+
+fn index(row: &[Option<String>], found: &mut Found) -> Result<(), Error> {
+    let name = Answer::text(row, 1)?;
+    let column = row.get(3).cloned().flatten();
+    let is_plain = Answer::text(row, 2)? == "true" && column.is_some();
+    match found.indexes.last_mut().filter(|last| last.name == name) {
+        Some(last) => {
+            last.key = last.key.take().filter(|_| is_plain);
+            if let (Some(key), Some(column)) = (&mut last.key, column) {
+                key.push(column);
+            }
+        }
+        None => {
+            let key = column.filter(|_| is_plain).map(|column| vec![column]);
+            found.indexes.push(Index { name: name.to_owned(), key });
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn absent(table: &TableName) -> Error {
+    Error::invalid(format!("there is no table {table}; create it first"))
+}
+
+pub(crate) async fn create(
+    link: &mut Link,
+    table: &TableName,
+    schema: &Schema,
+    key: &[String],
+) -> Result<(), Error> {
+    if find(link, table).await?.is_some() {
+        return Ok(());
+    }
+    let statement = create_statement(table, schema, key)?;
+    match link.ask(&statement).await {
+        Ok(_) => Ok(()),
+        Err(Failure::Server(refusal)) if is_made_twice(&refusal) => Ok(()),
+        Err(Failure::Server(refusal)) if refusal.code == "42501" => Err(needs_rights(&refusal, &statement)),
+        Err(failure) => Err(failure.explain(&format!("creating table {table}"))),
+    }
+}
+
+pub(crate) async fn add_column(link: &mut Link, table: &TableName, column: &Column) -> Result<(), Error> {
+    let found = find(link, table).await?.ok_or_else(|| absent(table))?;
+    if found.column(&column.name).is_some() {
+        return Ok(());
+    }
+    let statement = format!(
+        "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {}",
+        quoted_table(&found.name)?,
+        definition(column, false)?
+    );
+    match link.ask(&statement).await {
+        Ok(_) => Ok(()),
+        Err(Failure::Server(refusal)) if is_made_twice(&refusal) => Ok(()),
+        Err(Failure::Server(refusal)) if refusal.code == "42501" => Err(needs_rights(&refusal, &statement)),
+        Err(failure) => Err(failure.explain(&format!("adding column {:?} to {table}", column.name))),
+    }
+}
+
+/// Two who make the same thing at once: one of them meets the other's row in the catalogue, whatever IF NOT EXISTS says.
+pub(crate) fn is_made_twice(refusal: &Refusal) -> bool {
+    matches!(refusal.code.as_str(), "23505" | "42P07" | "42701" | "42710")
+}
+
+/// The role may not make it: somebody else has to, with exactly this.
+pub(crate) fn needs_rights(refusal: &Refusal, statement: &str) -> Error {
+    Error::invalid(format!("{}; have an owner run: {statement};", refusal.message)).with_code(refusal.code.clone())
+}
+
+fn create_statement(table: &TableName, schema: &Schema, key: &[String]) -> Result<String, Error> {
+    if let Some(missing) = key.iter().find(|name| schema.index_of(name).is_none()) {
+        return Err(Error::invalid(format!("the key's column {missing:?} is not among the table's columns")));
+    }
+    let mut parts = Vec::with_capacity(schema.columns().len() + 1);
+    for column in schema.columns() {
+        parts.push(format!("    {}", definition(column, key.contains(&column.name))?));
+    }
+    if !key.is_empty() {
+        parts.push(format!("    PRIMARY KEY ({})", quoted_list(key.iter().map(String::as_str))?));
+    }
+    Ok(format!("CREATE TABLE IF NOT EXISTS {} (\n{}\n)", quoted_table(table)?, parts.join(",\n")))
+}
+
+fn definition(column: &Column, in_key: bool) -> Result<String, Error> {
+    let not_null = if column.nullable && !in_key { "" } else { " NOT NULL" };
+    Ok(format!("{} {}{not_null}", quoted(&column.name)?, declared(column.kind)))
+}
