@@ -47,7 +47,7 @@ use crate::{
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     Builder::new_multi_thread()
         .worker_threads(2)
-        .enable_time()
+        .enable_all()
         .build()
         .map_err(|error| Failure::refused(format!("cannot start the runtime: {error}")))
 }

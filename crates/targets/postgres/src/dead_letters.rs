@@ -14,7 +14,7 @@ use crate::{
     table::{is_made_twice, needs_rights},
 };
 
-const COLUMNS: &str = "stream, lane, position, ordinal, target_table, origin, line, column_name, code, reason, row_text, row_bytes";
+const COLUMNS: &str = "stream, lane, position, ordinal, target_schema, target_table, origin, line, column_name, code, reason, row_text, row_bytes";
 
 /// Letters of one statement.
 const LETTERS_MAX: usize = 500;
@@ -66,12 +66,13 @@ fn insert(table: &str, letters: &[DeadLetter]) -> Result<String, Error> {
             letter.line.map(stored).transpose()?.map_or_else(|| "NULL".to_owned(), |line| line.to_string());
         let _ = write!(
             sql,
-            "({}, {}, {}, {}, {}, {}, {line}, {}, {}, {}, ",
+            "({}, {}, {}, {}, {}, {}, {}, {line}, {}, {}, {}, ",
             literal(letter.lane.stream.as_str()),
             letter.lane.lane,
             stored(letter.position)?,
             letter.ordinal,
-            literal(&clean(&letter.table.to_string())),
+            literal_or_null(letter.table.schema.as_deref()),
+            literal(&letter.table.name),
             literal(&clean(&letter.origin)),
             literal_or_null(letter.column.as_deref().map(clean).as_deref()),
             literal_or_null(letter.code.as_deref().map(clean).as_deref()),
@@ -94,7 +95,7 @@ fn insert(table: &str, letters: &[DeadLetter]) -> Result<String, Error> {
         sql.push_str(", clock_timestamp())");
     }
     sql.push_str(
-        " ON CONFLICT (stream, lane, position, ordinal) DO UPDATE SET target_table = excluded.target_table, \
+        " ON CONFLICT (stream, lane, position, ordinal) DO UPDATE SET target_schema = excluded.target_schema, target_table = excluded.target_table, \
          origin = excluded.origin, line = excluded.line, column_name = excluded.column_name, code = excluded.code, \
          reason = excluded.reason, row_text = excluded.row_text, row_bytes = excluded.row_bytes, \
          kept_at = excluded.kept_at",
@@ -124,7 +125,14 @@ pub(crate) async fn withdraw(
             let stream = literal(id.lane.stream.as_str());
             ids.push(format!("({stream}, {}, {}, {})", id.lane.lane, stored(id.position)?, id.ordinal));
         }
-        let statement = format!("DELETE FROM {name} WHERE {ID} IN ({})", ids.join(", "));
+        // In their own order: two who withdraw the same letters never wait on each other.
+        let statement = format!(
+            "WITH held AS (SELECT stream, lane, position, ordinal FROM {name} WHERE {ID} IN ({}) \
+             ORDER BY stream, lane, position, ordinal FOR UPDATE) \
+             DELETE FROM {name} t USING held h \
+             WHERE (t.stream, t.lane, t.position, t.ordinal) = (h.stream, h.lane, h.position, h.ordinal)",
+            ids.join(", ")
+        );
         match session.ask(&statement).await {
             Ok(answer) => withdrawn += answer.touched.first().copied().unwrap_or(0),
             Err(Failure::Server(refusal)) if is_absent(&refusal) => session.undo().await.map_err(failed)?,
@@ -153,7 +161,7 @@ pub(crate) async fn read(
     let size = "coalesce(octet_length(row_text), octet_length(row_bytes), 0)";
     let order = "ORDER BY stream, lane, position, ordinal";
     let query = format!(
-        "SELECT stream, lane::text, position::text, ordinal::text, target_table, origin, line::text, column_name, \
+        "SELECT stream, lane::text, position::text, ordinal::text, target_schema, target_table, origin, line::text, column_name, \
          code, reason, row_text, encode(row_bytes, 'hex') FROM \
          (SELECT p.*, sum({size}) OVER ({order}) - {size} AS before FROM \
          (SELECT * FROM {}{behind} {order} LIMIT {}) p) q WHERE before < {} \
@@ -176,6 +184,7 @@ fn create_statement(name: &str) -> String {
     lane         integer     NOT NULL,
     position     bigint      NOT NULL,
     ordinal      bigint      NOT NULL,
+    target_schema text,
     target_table text        NOT NULL,
     origin       text        NOT NULL,
     line         bigint,
@@ -196,7 +205,7 @@ fn letter(row: &[Option<String>]) -> Result<DeadLetter, Error> {
     let wrong = || corrupt("the dead letters' table holds what was never written".to_owned());
     let number = |column| text(column)?.parse::<u64>().map_err(|_| wrong());
     let small = |column| text(column)?.parse::<u32>().map_err(|_| wrong());
-    let kept = match (optional(10), optional(11)) {
+    let kept = match (optional(11), optional(12)) {
         (Some(text), _) => Bytes::from(text),
         (None, Some(hex)) => Bytes::from(bytes_of(&hex).ok_or_else(wrong)?),
         (None, None) => Bytes::new(),
@@ -205,12 +214,12 @@ fn letter(row: &[Option<String>]) -> Result<DeadLetter, Error> {
         lane: LaneId { stream: StreamId::new(text(0)?)?, lane: small(1)? },
         position: number(2)?,
         ordinal: small(3)?,
-        table: TableName::new(text(4)?),
-        origin: Arc::from(text(5)?),
-        line: optional(6).and_then(|line| line.parse().ok()),
-        column: optional(7),
-        code: optional(8),
-        reason: text(9)?.to_owned(),
+        table: TableName { schema: optional(4), name: text(5)?.to_owned() },
+        origin: Arc::from(text(6)?),
+        line: optional(7).and_then(|line| line.parse().ok()),
+        column: optional(8),
+        code: optional(9),
+        reason: text(10)?.to_owned(),
         row: kept,
     })
 }
