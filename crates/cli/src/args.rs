@@ -88,7 +88,7 @@ pub(crate) struct LoadArgs {
     /// Files to load (CSV or NDJSON, plain or .gz, .zst, .lz4), or - for standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<String>,
-    /// The database, for example sqlite:flights.db
+    /// The database, for example sqlite:flights.db or postgres://app@localhost/sales
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
     /// The table [default: the file's name without its endings; standard input has none]
@@ -151,6 +151,10 @@ pub(crate) struct LoadArgs {
     /// The log's size at which standard input waits for the database; at least 16MiB
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size::bytes)]
     pub(crate) wal_max: u64,
+    /// Bytes of the log to keep although they are applied, so that a database that is restored to an earlier point can be
+    /// brought up again; half of --wal-max at most
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size::bytes)]
+    pub(crate) wal_retain: u64,
     /// Transactions that may be open at once (SQLite takes one at a time)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) workers: u16,

@@ -53,7 +53,7 @@ impl<L: Log> Sink<L> {
     pub async fn checkpoint(&self) -> Result<(), SinkError> {
         self.flush().await?;
         if let Some(logged) = &self.logged {
-            self.release(logged).await?;
+            self.release(logged, false).await?;
         }
         Ok(())
     }
@@ -105,8 +105,8 @@ impl<L: Log> Sink<L> {
         Closed { left_in_log: undispatched + in_lanes, not_applied_rows: rows - logged_rows }
     }
 
-    pub(crate) async fn release(&self, logged: &Logged<L>) -> Result<Released, SinkError> {
-        retention::release(&self.shared, &logged.log, &logged.dispatched, &logged.relief).await
+    pub(crate) async fn release(&self, logged: &Logged<L>, full: bool) -> Result<Released, SinkError> {
+        retention::release(&self.shared, &logged.log, &logged.dispatched, &logged.relief, full).await
     }
 
     async fn wait_dispatched(&self, logged: &Logged<L>, end: u64) -> Result<(), SinkError> {

@@ -1,4 +1,7 @@
-use std::sync::{Arc, Weak, atomic::Ordering};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak, atomic::Ordering},
+};
 
 use standpipe_log::{Log, LogError, Lsn, Ticket};
 use tokio::sync::{Mutex, watch};
@@ -12,8 +15,35 @@ use crate::{
 /// How much the log may grow before somebody looks whether it can let go of something.
 const LOOK_EVERY_BYTES: u64 = 4 << 20;
 
-/// The number below which the log was last told to let go. Held while that goes on: relief runs once, not once a waiter.
-pub(crate) type Relief = Arc<Mutex<u64>>;
+/// What was let go of so far. Held while that goes on: relief runs once, not once a waiter.
+pub(crate) type Relief = Arc<Mutex<Retained>>;
+
+/// What is known about where the log's bytes are.
+#[derive(Default)]
+pub(crate) struct Retained {
+    /// The number below which the log was last told to let go.
+    last: u64,
+    /// Bytes that were let go of.
+    removed_bytes: u64,
+    /// Numbers of the log, and how many bytes had been written when each was reached, in order.
+    marks: VecDeque<(u64, u64)>,
+}
+
+impl Retained {
+    /// Marks `reached`, and returns the number from which on at least `retain_bytes` are in the log; `None` where that is
+    /// not known. What was there before this life began is marked as one.
+    fn from(&mut self, reached: u64, size_bytes: u64, retain_bytes: u64) -> Option<u64> {
+        let written = self.removed_bytes + size_bytes;
+        if self.marks.back().is_none_or(|(number, _)| *number < reached) {
+            self.marks.push_back((reached, written));
+        }
+        let is_behind = |mark: &(u64, u64)| written.saturating_sub(mark.1) >= retain_bytes;
+        while self.marks.get(1).is_some_and(is_behind) {
+            self.marks.pop_front();
+        }
+        self.marks.front().filter(|mark| is_behind(mark)).map(|mark| mark.0)
+    }
+}
 
 /// What a truncation came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +54,7 @@ pub(crate) enum Released {
     IdleLanesHold,
 }
 
-/// Lets the log go of what every lane has applied.
+/// Lets the log go of what every lane has applied, but for what is to be retained; a log that is `full` retains nothing.
 ///
 /// # Cancel safety
 /// Dropping the future leaves the work to go on by itself.
@@ -33,11 +63,13 @@ pub(crate) async fn release<L: Log>(
     log: &Arc<L>,
     dispatched: &Arc<watch::Sender<u64>>,
     relief: &Relief,
+    full: bool,
 ) -> Result<Released, SinkError> {
-    let mut last = relief.clone().lock_owned().await;
+    let mut retained = relief.clone().lock_owned().await;
     let (shared, log, dispatched) = (shared.clone(), log.clone(), dispatched.clone());
-    let released =
-        tokio::task::spawn_blocking(move || release_applied(&shared, &*log, &dispatched, &mut last));
+    let released = tokio::task::spawn_blocking(move || {
+        release_applied(&shared, &*log, &dispatched, &mut retained, full)
+    });
     released.await.map_err(|error| SinkError::Panicked { what: "truncation", message: error.to_string() })?
 }
 
@@ -57,7 +89,7 @@ pub(crate) async fn run<L: Log>(
         if log.size_bytes() < look_at_bytes {
             continue;
         }
-        if let Err(error) = release(&shared, &log, &dispatched, &relief).await {
+        if let Err(error) = release(&shared, &log, &dispatched, &relief, false).await {
             tracing::warn!(%error, "the log keeps what is applied already");
         }
         look_at_bytes = log.size_bytes() + LOOK_EVERY_BYTES;
@@ -70,14 +102,20 @@ fn release_applied<L: Log>(
     shared: &Shared,
     log: &L,
     dispatched: &watch::Sender<u64>,
-    last: &mut u64,
+    retained: &mut Retained,
+    full: bool,
 ) -> Result<Released, SinkError> {
     // Read before the lanes are: what is dispatched later only makes a lane outstanding earlier.
     let dispatched = *dispatched.borrow();
     let lanes = shared.logged_lanes();
     let outstanding = lanes.iter().filter(|lane| lane.is_outstanding()).map(|lane| lane.position());
     let mut low = outstanding.fold(dispatched, u64::min);
-    if low <= *last || low <= log.start().number() {
+    let retain_bytes = shared.settings.log_retain_bytes;
+    let retain_from = retained.from(dispatched, log.size_bytes(), retain_bytes);
+    if retain_bytes > 0 && !full {
+        low = low.min(retain_from.unwrap_or(0));
+    }
+    if low <= retained.last || low <= log.start().number() {
         return Ok(Released::AllThatCan);
     }
     let (mut pinned, mut ticket, mut released) = (Vec::new(), None, Released::AllThatCan);
@@ -114,8 +152,10 @@ fn release_applied<L: Log>(
         shared.lift_idle.store(true, Ordering::Release);
     }
     if low > log.start().number() {
+        let before = log.size_bytes();
         log.truncate_before(Lsn::new(low))?;
+        retained.removed_bytes += before.saturating_sub(log.size_bytes());
     }
-    *last = low;
+    retained.last = low;
     Ok(released)
 }

@@ -22,6 +22,9 @@ pub struct Settings {
     pub lanes_per_commit: usize,
     /// Rows of one write are cut into blocks of about this size, each a record of the log (256 KiB).
     pub block_bytes: u64,
+    /// Bytes of the log that are kept although every lane has applied them, so that a database that is restored to an
+    /// earlier point can be brought up again (0). A log that is full keeps none.
+    pub log_retain_bytes: u64,
     /// How long a write may wait for room; `None` waits for ever.
     pub write_timeout: Option<Duration>,
     /// What happens when the target says that the same call may succeed later.
@@ -44,6 +47,7 @@ impl Default for Settings {
             workers: 1,
             lanes_per_commit: 64,
             block_bytes: 256 << 10,
+            log_retain_bytes: 0,
             write_timeout: None,
             retry: Retry::default(),
             dead_letters: DeadLetters::Table(TableName::new("standpipe_dead_letters")),

@@ -246,7 +246,7 @@ impl<L: Log> Sink<L> {
             if let Ok(ticket) = try_append(&*logged.log, records)? {
                 return Ok(ticket);
             }
-            let released = self.release(logged).await?;
+            let released = self.release(logged, true).await?;
             self.check_open(stream)?;
             let full = match try_append(&*logged.log, records)? {
                 Ok(ticket) => return Ok(ticket),

@@ -225,6 +225,34 @@ async fn a_restored_or_new_database_behind_a_truncated_log_is_a_gap_by_name() {
     assert_eq!((ids(&one, "a"), ids(&one, "b")), (vec![1, 2, 3], vec![1]));
 }
 
+#[tokio::test]
+async fn a_log_that_retains_brings_a_restored_database_up_again() {
+    let (store, target) = (VecStore::new(), target(&["a"]));
+    let retaining = |log_retain_bytes| standpipe_sink::Settings { log_retain_bytes, ..settings() };
+    let sink = open(&store, &target, retaining(1 << 20)).await.unwrap();
+    let a = sink.stream(spec("a", 1)).await.unwrap();
+    acknowledge(&sink, &a, [1]).await.unwrap();
+    within(sink.checkpoint()).await.unwrap();
+    let early = target.snapshot();
+    acknowledge(&sink, &a, [2]).await.unwrap();
+    within(sink.checkpoint()).await.unwrap();
+    within(sink.close(LONG)).await.unwrap();
+    target.restore(&early);
+    let sink = open(&store, &target, retaining(1 << 20)).await.unwrap();
+    within(sink.close(LONG)).await.unwrap();
+    assert_eq!(ids(&target, "a"), [1, 2]);
+    // What is behind as many bytes as are retained goes all the same.
+    let sink = open(&store, &target, retaining(64)).await.unwrap();
+    let a = sink.stream(spec("a", 1)).await.unwrap();
+    for id in 3..40 {
+        within(sink.write(&a, in_lane(&a, 0, [id]))).await.unwrap().applied().await.unwrap();
+        within(sink.checkpoint()).await.unwrap();
+    }
+    within(sink.close(LONG)).await.unwrap();
+    target.restore(&early);
+    assert_gap(open(&store, &target, settings()).await.map(drop));
+}
+
 fn assert_gap(opened: Result<(), SinkError>) {
     match opened {
         Err(SinkError::Target(error)) if matches!(*error, Error::Gap { .. }) => {}

@@ -5,6 +5,8 @@ mod dead_letter_file;
 mod url;
 
 pub use dead_letter_file::DeadLetterFile;
+#[cfg(feature = "postgres")]
+pub use url::PostgresUrl;
 pub use url::{TargetUrl, open_target, open_target_within};
 
 pub use standpipe_buffer as buffer;

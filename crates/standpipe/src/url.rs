@@ -1,6 +1,6 @@
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
-use standpipe_core::{Error, Target};
+use standpipe_core::{Error, TableName, Target};
 
 /// Where a load goes: `sqlite:PATH`, `postgres://USER@HOST:PORT/DATABASE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,44 @@ pub enum TargetUrl {
     Sqlite(PathBuf),
     /// A database of a PostgreSQL server, by its URL. Shown without the password.
     #[cfg(feature = "postgres")]
-    Postgres(Box<standpipe_postgres::Address>),
+    Postgres(Box<PostgresUrl>),
+}
+
+/// A database of a PostgreSQL server, and where its ledger is.
+#[cfg(feature = "postgres")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresUrl {
+    /// The server and the database.
+    pub address: standpipe_postgres::Address,
+    /// The ledger's table, where `ledger=[SCHEMA.]TABLE` in the URL's query says one.
+    pub ledger: Option<TableName>,
+}
+
+#[cfg(feature = "postgres")]
+impl FromStr for PostgresUrl {
+    type Err = Error;
+
+    fn from_str(url: &str) -> Result<Self, Error> {
+        let (place, query) = url.split_once('?').unwrap_or((url, ""));
+        let (ours, theirs): (Vec<&str>, Vec<&str>) =
+            query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| pair.starts_with("ledger="));
+        let ledger = ours.last().and_then(|pair| pair.strip_prefix("ledger=")).map(split_table);
+        let address = if theirs.is_empty() {
+            place.parse()?
+        } else {
+            format!("{place}?{}", theirs.join("&")).parse()?
+        };
+        Ok(PostgresUrl { address, ledger })
+    }
+}
+
+/// `SCHEMA.TABLE`, or a table alone.
+#[cfg(feature = "postgres")]
+fn split_table(text: &str) -> TableName {
+    match text.split_once('.') {
+        Some((schema, name)) => TableName { schema: Some(schema.to_owned()), name: name.to_owned() },
+        None => TableName::new(text),
+    }
 }
 
 impl FromStr for TargetUrl {
@@ -53,7 +90,7 @@ impl fmt::Display for TargetUrl {
         match self {
             TargetUrl::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             #[cfg(feature = "postgres")]
-            TargetUrl::Postgres(address) => address.fmt(f),
+            TargetUrl::Postgres(url) => url.address.fmt(f),
         }
     }
 }
@@ -65,7 +102,17 @@ impl TargetUrl {
         match self {
             TargetUrl::Sqlite(path) => format!("sqlite:{}", absolute(path).display()),
             #[cfg(feature = "postgres")]
-            TargetUrl::Postgres(address) => address.place(),
+            TargetUrl::Postgres(url) => url.address.place(),
+        }
+    }
+
+    /// The table of a name as users write it: `SCHEMA.TABLE` where the target has schemas.
+    #[must_use]
+    pub fn table(&self, text: &str) -> TableName {
+        match self {
+            TargetUrl::Sqlite(_) => TableName::new(text),
+            #[cfg(feature = "postgres")]
+            TargetUrl::Postgres(_) => split_table(text),
         }
     }
 }
@@ -111,12 +158,14 @@ pub async fn open_target_within(
             Ok(Arc::new(standpipe_sqlite::Sqlite::open(path, settings).await?))
         }
         #[cfg(feature = "postgres")]
-        TargetUrl::Postgres(address) => {
+        TargetUrl::Postgres(url) => {
+            let default = standpipe_postgres::Settings::default();
             let settings = standpipe_postgres::Settings {
                 lock_timeout: patience,
-                ..standpipe_postgres::Settings::default()
+                ledger: url.ledger.clone().unwrap_or(default.ledger.clone()),
+                ..default
             };
-            Ok(Arc::new(standpipe_postgres::Postgres::connect(address, settings).await?))
+            Ok(Arc::new(standpipe_postgres::Postgres::connect(&url.address, settings).await?))
         }
         #[cfg(not(feature = "sqlite"))]
         TargetUrl::Sqlite(_) => {

@@ -36,7 +36,10 @@ pub(crate) fn run(args: &DeadLettersArgs, source: &Source, filter: LetterFilter)
         .map_err(|error: io::Error| Failure::refused(format!("cannot listen for signals: {error}")))?;
     let retry = LetterRetry {
         filter,
-        to_table: args.to_table.as_ref().map(TableName::new),
+        to_table: args.to_table.as_ref().map(|table| match args.place.parse::<standpipe::TargetUrl>() {
+            Ok(url) => url.table(table),
+            Err(_) => TableName::new(table),
+        }),
         mode: args.mode.into(),
         key: args.key.clone(),
         letters_max: args.limit.unwrap_or(u64::MAX),

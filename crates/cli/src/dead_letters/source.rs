@@ -34,7 +34,7 @@ impl Source {
             let runtime = runtime()?;
             let wait = if args.retry { LOCK_WAIT.min(args.retry_for) } else { LOCK_WAIT };
             let target = runtime.block_on(open_target_within(&url, false, wait))?;
-            return Ok(Source::Table { target, table: TableName::new(&args.table), runtime });
+            return Ok(Source::Table { target, table: url.table(&args.table), runtime });
         }
         let path = Path::new(&args.place);
         if !path.is_file() {

@@ -57,6 +57,11 @@ pub(crate) fn run(args: &LoadArgs) -> Result<Exit, Failure> {
     let inputs = inputs(args)?;
     let url: TargetUrl =
         args.to.parse().map_err(|error: standpipe::Error| Failure::usage(error.to_string()))?;
+    if args.wal_retain > args.wal_max / 2 {
+        return Err(Failure::usage(
+            "--wal-retain is at most half of --wal-max: the log needs room to fill again",
+        ));
+    }
     // What cannot be used is refused before anything is opened.
     settings(args, &url)?;
     let interrupt = Interrupt::listen()
@@ -187,13 +192,14 @@ fn refuse_to_empty_twice(args: &LoadArgs, plans: &[(Plan, Origin)]) -> Result<()
 fn settings(args: &LoadArgs, url: &TargetUrl) -> Result<Settings, Failure> {
     Ok(Settings {
         memory_bytes: args.memory,
+        log_retain_bytes: args.wal_retain,
         batch_rows_max: args.batch_rows,
         batch_bytes_max: args.batch_bytes,
         flush_after: args.flush_after,
         workers: usize::from(args.workers),
         retry: Retry { give_up_after: Some(args.retry_for), ..Retry::default() },
         dead_letters: match args.dead_letter.strip_prefix("table:") {
-            Some(table) => DeadLetters::Table(TableName::new(table)),
+            Some(table) => DeadLetters::Table(url.table(table)),
             None => DeadLetters::Store(Arc::new(dead_letter_file(&args.dead_letter, url)?)),
         },
         errors_max: args.max_errors,

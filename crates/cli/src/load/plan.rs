@@ -137,9 +137,12 @@ impl Plan {
 /// The table that an input goes to, and the name under which the load keeps its place.
 pub(crate) fn names(args: &LoadArgs, input: &Input) -> Result<(TableName, StreamId), Failure> {
     let table = args.table.clone().or_else(|| input.table());
-    let table = TableName::new(
-        table.ok_or_else(|| Failure::usage("it has no name to take the table's from; give --table"))?,
-    );
+    let table =
+        table.ok_or_else(|| Failure::usage("it has no name to take the table's from; give --table"))?;
+    let table = match args.to.parse::<standpipe::TargetUrl>() {
+        Ok(url) => url.table(&table),
+        Err(_) => TableName::new(table),
+    };
     let stream = match (&args.stream, input) {
         (Some(stream), _) => stream.clone(),
         (None, Input::Stdin) => format!("{table}@stdin"),

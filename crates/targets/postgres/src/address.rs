@@ -37,16 +37,17 @@ impl Address {
         }
     }
 
-    /// Whether the server is another machine, and what is said is not encrypted.
-    pub(crate) fn is_open_wire(&self) -> bool {
+    /// Whether the way to the server leaves this machine.
+    pub(crate) fn is_remote(&self) -> bool {
         let is_local = self.options.get_socket().is_some()
             || matches!(self.options.get_host(), "localhost" | "127.0.0.1" | "::1")
             || self.options.get_host().starts_with('/');
         !is_local
-            && matches!(
-                self.options.get_ssl_mode(),
-                PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer
-            )
+    }
+
+    /// Whether the server has to show a certificate that is known.
+    pub(crate) fn checks_certificate(&self) -> bool {
+        matches!(self.options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull)
     }
 }
 
@@ -174,10 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn an_open_wire_is_told() {
-        let of = |url: &str| url.parse::<Address>().unwrap().is_open_wire();
-        assert!(!of("postgres://u@localhost/d?sslmode=prefer"));
-        assert!(of("postgres://u@db.example.org/d?sslmode=prefer"));
-        assert!(!of("postgres://u@db.example.org/d?sslmode=require"));
+    fn a_wire_that_others_can_read_is_known() {
+        let of = |url: &str| {
+            let address: Address = url.parse().unwrap();
+            (address.is_remote(), address.checks_certificate())
+        };
+        assert_eq!(of("postgres://u@localhost/d?sslmode=prefer"), (false, false));
+        assert_eq!(of("postgres://u@db.example.org/d?sslmode=require"), (true, false));
+        assert_eq!(of("postgres://u@db.example.org/d?sslmode=verify-full"), (true, true));
     }
 }
