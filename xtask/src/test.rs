@@ -121,13 +121,23 @@ fn pool_with_sqlx() -> Outcome {
 /// Each crate builds alone, as it is picked alone, and the facade with each feature alone.
 fn features() -> Outcome {
     for crate_name in
-        ["log", "core", "wal", "buffer", "pool", "pool-sqlx", "row", "sink", "sqlite", "testkit"]
+        ["log", "core", "wal", "buffer", "pool", "pool-sqlx", "row", "sink", "sqlite", "postgres", "testkit"]
     {
         cargo(&["check", "--quiet", "--package", &format!("standpipe-{crate_name}")])?;
     }
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features"])?;
     cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features", "--features", "wal"])?;
-    cargo(&["check", "--quiet", "--package", "standpipe", "--no-default-features", "--features", "sqlite"])?;
+    for feature in ["sqlite", "postgres"] {
+        cargo(&[
+            "check",
+            "--quiet",
+            "--package",
+            "standpipe",
+            "--no-default-features",
+            "--features",
+            feature,
+        ])?;
+    }
     cargo(&[
         "test",
         "--quiet",

@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("standpipe-row", &["standpipe-core"]),
     ("standpipe-testkit", &["standpipe-log", "standpipe-core"]),
     ("standpipe-sink", &["standpipe-log", "standpipe-core", "standpipe-row", "standpipe-buffer"]),
+    ("standpipe-postgres", &["standpipe-core", "standpipe-row", "standpipe-pool"]),
     ("standpipe-sqlite", &["standpipe-core", "standpipe-row", "standpipe-pool"]),
     (
         "standpipe",
@@ -31,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "standpipe-pool",
             "standpipe-sink",
             "standpipe-wal",
+            "standpipe-postgres",
             "standpipe-sqlite",
         ],
     ),
@@ -48,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "standpipe-pool",
             "standpipe-sink",
             "standpipe-wal",
+            "standpipe-postgres",
             "standpipe-sqlite",
         ],
     ),
