@@ -81,6 +81,15 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
+/// A target as it can be shown: without its password.
+pub(crate) fn shown(place: &str) -> String {
+    match place.parse::<standpipe::TargetUrl>() {
+        Ok(url) => url.to_string(),
+        Err(_) if place.contains("://") => "the target".to_owned(),
+        Err(_) => place.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::table;

@@ -111,6 +111,11 @@ pub trait Target: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// What people may want to know at the end of a load, a line each: how much of the work was done in the fast way.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Ends every connection. Branches that are open are rolled back.
     ///
     /// # Errors

@@ -37,9 +37,9 @@ pub(crate) fn run(args: &DeadLettersArgs, source: &Source, filter: &LetterFilter
     }
     match reasons.total() {
         0 if *filter == LetterFilter::default() => {
-            output::say(format!("{} has no dead letters", args.place));
+            output::say(format!("{} has no dead letters", output::shown(&args.place)));
         }
-        0 => output::say(format!("{} has no such dead letters", args.place)),
+        0 => output::say(format!("{} has no such dead letters", output::shown(&args.place))),
         total => {
             let of_them = if shown < total {
                 format!(", of which the first {} are shown", size::count(shown))

@@ -30,7 +30,14 @@ pub(crate) enum Source {
 
 impl Source {
     pub(crate) fn open(args: &DeadLettersArgs) -> Result<Self, Failure> {
-        if let Ok(url) = args.place.parse::<TargetUrl>() {
+        let url = args.place.parse::<TargetUrl>();
+        if args.place.contains("://")
+            && let Err(error) = url
+        {
+            // No file's name; and what is in it must not be repeated, for it may be a password.
+            return Err(Failure::usage(error.to_string()));
+        }
+        if let Ok(url) = url {
             let runtime = runtime()?;
             let wait = if args.retry { LOCK_WAIT.min(args.retry_for) } else { LOCK_WAIT };
             let target = runtime.block_on(open_target_within(&url, false, wait))?;

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<Exit, Failure> {
         .map_err(|error: io::Error| Failure::refused(format!("cannot listen for signals: {error}")))?;
     let runtime = runtime()?;
     let watch = Arc::new(Watch::default());
-    let mut summary = Summary::start(args);
+    let mut summary = Summary::start(args, &url);
     // A dry run makes no database.
     let is_open = !(args.dry_run && args.create && is_absent(&url));
     let target = if is_open { Some(open(args, &url, &runtime, &interrupt)?) } else { None };
@@ -98,7 +98,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<Exit, Failure> {
     };
     drop(progress);
     let closed = target.as_ref().map_or(Ok(()), |target| runtime.block_on(target.close()));
-    summary.print(&watch);
+    summary.print(&watch, &target.as_ref().map(|target| target.remarks()).unwrap_or_default());
     ended?;
     closed?;
     Ok(summary.exit(&watch, interrupt.asked()))

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     args::{Format, LoadArgs, ModeArg, UnknownFieldArg},
     exit::Failure,
+    output,
 };
 
 /// What is to be done with one input, decided before anything is written.
@@ -85,7 +86,7 @@ impl Plan {
         if shape.is_none() && !args.create {
             return Err(Failure::refused(format!(
                 "table {table} does not exist in {}; add --create to make it",
-                args.to
+                output::shown(&args.to)
             )));
         }
         let wants_types =

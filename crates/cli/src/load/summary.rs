@@ -3,6 +3,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use standpipe::TargetUrl;
+
 use super::watch::{REASONS_SHOWN, Watch};
 use crate::{
     args::{DEAD_LETTER_TABLE, LoadArgs},
@@ -23,11 +25,11 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn start(args: &LoadArgs) -> Self {
+    pub(crate) fn start(args: &LoadArgs, url: &TargetUrl) -> Self {
         Summary {
             began: Instant::now(),
             dry_run: args.dry_run,
-            dead_letters: dead_letters_command(args),
+            dead_letters: dead_letters_command(args, url),
             lines: Vec::new(),
             would_reject: 0,
             would_reasons: Vec::new(),
@@ -40,7 +42,7 @@ impl Summary {
     }
 
     /// Prints it to standard output.
-    pub(crate) fn print(&self, watch: &Watch) {
+    pub(crate) fn print(&self, watch: &Watch, remarks: &[String]) {
         self.lines.iter().for_each(output::say);
         let took = self.began.elapsed();
         let read = watch.read_rows.load(Relaxed);
@@ -74,6 +76,7 @@ impl Summary {
         if !latencies.is_empty() {
             output::say(latencies.join("; "));
         }
+        remarks.iter().for_each(output::say);
         let dead = watch.dead_lettered_rows.load(Relaxed);
         if told.reasons.is_empty() {
             return;
@@ -98,10 +101,10 @@ impl Summary {
     }
 }
 
-fn dead_letters_command(args: &LoadArgs) -> String {
+fn dead_letters_command(args: &LoadArgs, url: &TargetUrl) -> String {
     match args.dead_letter.strip_prefix("table:") {
-        Some(DEAD_LETTER_TABLE) => format!("standpipe dead-letters --json '{}'", args.to),
-        Some(table) => format!("standpipe dead-letters --json '{}' --table '{table}'", args.to),
+        Some(DEAD_LETTER_TABLE) => format!("standpipe dead-letters --json '{url}'"),
+        Some(table) => format!("standpipe dead-letters --json '{url}' --table '{table}'"),
         None => format!("standpipe dead-letters --json '{}'", args.dead_letter),
     }
 }

@@ -170,10 +170,10 @@ fn column_of(refusal: &Refusal, relation: &str) -> Option<String> {
 /// What stands behind `COPY relation, `: triggers put their own lines above it.
 fn place_of<'a>(refusal: &'a Refusal, relation: &str) -> Option<&'a str> {
     let context = refusal.context.as_deref()?;
-    let lines = context
+    let mut lines = context
         .lines()
         .filter_map(|line| line.strip_prefix("COPY ")?.strip_prefix(relation)?.strip_prefix(", "));
-    lines.last()
+    lines.next_back()
 }
 
 #[cfg(test)]

@@ -190,6 +190,15 @@ impl Target for Postgres {
         doctor::examine(&mut *self.lease().await?, &self.shared).await
     }
 
+    fn remarks(&self) -> Vec<String> {
+        let (untouched, converted) = self.rows_untouched_and_converted();
+        if untouched + converted == 0 {
+            return Vec::new();
+        }
+        let share = untouched as f64 * 100.0 / (untouched + converted) as f64;
+        vec![format!("{share:.0}% of the rows went to the server as they were encoded")]
+    }
+
     /// Ends every connection. Branches that are open lose theirs, and the server rolls them back.
     async fn close(&self) -> Result<(), Error> {
         self.shared.registry.close().await;
