@@ -1,13 +1,16 @@
-use std::{env, fmt, str::FromStr};
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use standpipe_core::Error;
 
-use crate::service;
+use crate::{passfile, service, url};
 
-/// Where a server is, and who asks: what a `postgres://` URL says, and where it is silent what libpq's variables
-/// (`PGHOST`, `PGUSER`, `PGPASSWORD`, `PGSSLMODE` ..), the service of `service=` or `PGSERVICE`, and the password file
-/// (`PGPASSFILE`, `~/.pgpass`) say. Never shows its password.
+/// Where a server is, and who asks: what a `postgres://` URL says, and where it is silent what the service of `service=` or
+/// `PGSERVICE` says, then libpq's variables (`PGHOST`, `PGUSER`, `PGPASSWORD`, `PGSSLMODE` ..), then the password file
+/// (`PGPASSFILE`, `~/.pgpass`). Never shows its password.
 ///
 /// ```
 /// use standpipe_postgres::Address;
@@ -16,129 +19,181 @@ use crate::service;
 /// assert_eq!(address.to_string(), "postgres://app@db.example.org:5432/sales");
 /// # Ok::<(), standpipe_core::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Address {
-    pub(crate) options: PgConnectOptions,
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) password: Option<String>,
+    pub(crate) database: String,
+    pub(crate) application_name: String,
+    /// Settings of the session, `-c NAME=VALUE`.
+    pub(crate) options: Option<String>,
+    pub(crate) tls: TlsMode,
+    pub(crate) root_cert: Option<PathBuf>,
+    pub(crate) client_cert: Option<PathBuf>,
+    pub(crate) client_key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    Tcp(String),
+    /// The directory of the server's socket.
+    Unix(PathBuf),
+}
+
+/// libpq's `sslmode`; `allow` is `prefer` here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsMode {
+    Disable,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+/// What a URL or a service may say, and the variable that says it where they do not.
+const KNOWN: &[(&str, &str)] = &[
+    ("host", "PGHOST"),
+    ("hostaddr", "PGHOSTADDR"),
+    ("port", "PGPORT"),
+    ("user", "PGUSER"),
+    ("password", "PGPASSWORD"),
+    ("dbname", "PGDATABASE"),
+    ("application_name", "PGAPPNAME"),
+    ("options", "PGOPTIONS"),
+    ("sslmode", "PGSSLMODE"),
+    ("sslrootcert", "PGSSLROOTCERT"),
+    ("sslcert", "PGSSLCERT"),
+    ("sslkey", "PGSSLKEY"),
+    ("passfile", "PGPASSFILE"),
+    ("service", "PGSERVICE"),
+];
+
+/// Where Debian's and most others' servers have their socket.
+const SOCKETS: &str = "/var/run/postgresql";
+
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut said = url::settings(text)?;
+        let service = value(&said, "service").or_else(|| variable("PGSERVICE"));
+        if let Some(service) = service {
+            said.extend(service::settings(&service)?);
+        }
+        if let Some((unknown, _)) = said.iter().find(|(key, _)| !KNOWN.iter().any(|(known, _)| known == key))
+        {
+            let known: Vec<&str> = KNOWN.iter().map(|(known, _)| *known).collect();
+            return Err(Error::invalid(format!(
+                "the PostgreSQL URL: {unknown} is no parameter that is known here; known are {}",
+                known.join(", ")
+            )));
+        }
+        let get = |key: &str| {
+            let named = KNOWN.iter().find(|(known, _)| *known == key).map(|(_, variable)| *variable);
+            value(&said, key).or_else(|| named.and_then(variable))
+        };
+        let port = get("port").unwrap_or_else(|| "5432".to_owned());
+        let port: u16 = port
+            .parse()
+            .map_err(|_| Error::invalid("the PostgreSQL URL: the port is no number up to 65535"))?;
+        let user = get("user").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
+        let user = user.unwrap_or_else(|| "postgres".to_owned());
+        let database = get("dbname").unwrap_or_else(|| user.clone());
+        let host = host(get("host"), get("hostaddr"));
+        let shown = match &host {
+            Host::Tcp(host) => host.as_str(),
+            Host::Unix(_) => "localhost",
+        };
+        let password = get("password").or_else(|| {
+            passfile::password(get("passfile").as_deref(), &[shown, &port.to_string(), &database, &user])
+        });
+        Ok(Address {
+            tls: tls_mode(get("sslmode").as_deref())?,
+            root_cert: get("sslrootcert").map(PathBuf::from).or_else(|| at_home(".postgresql/root.crt")),
+            client_cert: get("sslcert").map(PathBuf::from).or_else(|| at_home(".postgresql/postgresql.crt")),
+            client_key: get("sslkey").map(PathBuf::from).or_else(|| at_home(".postgresql/postgresql.key")),
+            application_name: get("application_name").unwrap_or_else(|| "standpipe".to_owned()),
+            options: get("options"),
+            host,
+            port,
+            user,
+            password,
+            database,
+        })
+    }
+}
+
+fn value(said: &[(String, String)], key: &str) -> Option<String> {
+    said.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn at_home(path: &str) -> Option<PathBuf> {
+    Some(Path::new(&env::var_os("HOME")?).join(path)).filter(|path| path.is_file())
+}
+
+fn host(host: Option<String>, address: Option<String>) -> Host {
+    match address.or(host) {
+        Some(directory) if directory.starts_with('/') => Host::Unix(PathBuf::from(directory)),
+        Some(host) => Host::Tcp(host),
+        None if Path::new(SOCKETS).is_dir() => Host::Unix(PathBuf::from(SOCKETS)),
+        None => Host::Tcp("localhost".to_owned()),
+    }
+}
+
+fn tls_mode(mode: Option<&str>) -> Result<TlsMode, Error> {
+    Ok(match mode {
+        Some("disable") => TlsMode::Disable,
+        None | Some("allow" | "prefer") => TlsMode::Prefer,
+        Some("require") => TlsMode::Require,
+        Some("verify-ca") => TlsMode::VerifyCa,
+        Some("verify-full") => TlsMode::VerifyFull,
+        Some(_) => {
+            return Err(Error::invalid(
+                "the PostgreSQL URL: sslmode is disable, allow, prefer, require, verify-ca or verify-full",
+            ));
+        }
+    })
 }
 
 impl Address {
     /// The server and the database, whoever asks: what state about this target is filed under.
     #[must_use]
     pub fn place(&self) -> String {
-        let options = &self.options;
-        let database = options.get_database().unwrap_or_else(|| options.get_username());
-        format!("postgres://{}:{}/{database}", self.host(), options.get_port())
+        format!("postgres://{}:{}/{}", self.shown_host(), self.port, self.database)
     }
 
-    fn host(&self) -> String {
-        match self.options.get_socket() {
-            Some(socket) => socket.display().to_string(),
-            None => self.options.get_host().to_owned(),
+    fn shown_host(&self) -> String {
+        match &self.host {
+            Host::Unix(directory) => directory.display().to_string(),
+            Host::Tcp(host) if host.contains(':') => format!("[{host}]"),
+            Host::Tcp(host) => host.clone(),
         }
     }
 
     /// Whether the way to the server leaves this machine.
     pub(crate) fn is_remote(&self) -> bool {
-        let is_local = self.options.get_socket().is_some()
-            || matches!(self.options.get_host(), "localhost" | "127.0.0.1" | "::1")
-            || self.options.get_host().starts_with('/');
-        !is_local
+        match &self.host {
+            Host::Unix(_) => false,
+            Host::Tcp(host) => !matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1"),
+        }
     }
 
     /// Whether the server has to show a certificate that is known.
     pub(crate) fn checks_certificate(&self) -> bool {
-        matches!(self.options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull)
+        matches!(self.tls, TlsMode::VerifyCa | TlsMode::VerifyFull)
+            || (self.tls == TlsMode::Require && self.root_cert.is_some())
     }
-}
-
-impl FromStr for Address {
-    type Err = Error;
-
-    fn from_str(url: &str) -> Result<Self, Error> {
-        let is_ours = url.starts_with("postgres://") || url.starts_with("postgresql://");
-        if !is_ours {
-            return Err(Error::invalid(
-                "a PostgreSQL server is named as postgres://USER@HOST:PORT/DATABASE; what is left out comes from PGHOST, \
-                 PGUSER, PGPASSFILE and the like",
-            ));
-        }
-        let url = with_service(url)?;
-        let options = PgConnectOptions::from_str(&url).map_err(|error| {
-            // The driver's words may repeat the URL, and with it the password.
-            let said = error.to_string();
-            let shown = if said.contains("://") { "it cannot be read as a URL".to_owned() } else { said };
-            Error::invalid(format!("the PostgreSQL URL: {shown}"))
-        })?;
-        let mut options = options
-            // Poolers refuse start-up settings that they do not know.
-            .extra_float_digits(None)
-            .statement_cache_capacity(0);
-        if options.get_application_name().is_none() {
-            options = options.application_name("standpipe");
-        }
-        Ok(Address { options })
-    }
-}
-
-/// The URL with what its service says, where the URL itself is silent.
-fn with_service(url: &str) -> Result<String, Error> {
-    let named = url.split_once('?').and_then(|(_, query)| {
-        query.split('&').find_map(|pair| pair.strip_prefix("service=")).map(str::to_owned)
-    });
-    let Some(service) = named.or_else(|| env::var("PGSERVICE").ok().filter(|service| !service.is_empty()))
-    else {
-        return Ok(url.to_owned());
-    };
-    let (place, query) = url.split_once('?').unwrap_or((url, ""));
-    let (_, place_only) = place.split_once("://").unwrap_or(("", place));
-    let (authority, database) = place_only.split_once('/').unwrap_or((place_only, ""));
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let mut pairs: Vec<String> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty() && !pair.starts_with("service="))
-        .map(str::to_owned)
-        .collect();
-    let is_said = |key: &str, pairs: &[String]| {
-        let in_query = pairs.iter().any(|pair| pair.split('=').next() == Some(key));
-        in_query
-            || match key {
-                "host" | "hostaddr" => !host.is_empty() && !host.starts_with(':'),
-                "port" => host.contains(':'),
-                "user" => !user.is_empty(),
-                "password" => user.contains(':'),
-                "dbname" => !database.is_empty(),
-                _ => false,
-            }
-    };
-    for (key, value) in service::settings(&service)? {
-        if !is_said(&key, &pairs) {
-            pairs.push(format!("{key}={}", percent_encoded(&value)));
-        }
-    }
-    Ok(format!("{place}?{}", pairs.join("&")))
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_./".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let options = &self.options;
-        let host = self.host();
-        write!(f, "postgres://{}@{host}:{}", options.get_username(), options.get_port())?;
-        match options.get_database() {
-            Some(database) => write!(f, "/{database}"),
-            None => Ok(()),
-        }
+        write!(f, "postgres://{}@{}:{}/{}", self.user, self.shown_host(), self.port, self.database)
     }
 }
 
@@ -147,14 +202,6 @@ impl fmt::Debug for Address {
         write!(f, "Address({self})")
     }
 }
-
-impl PartialEq for Address {
-    fn eq(&self, other: &Self) -> bool {
-        self.to_string() == other.to_string()
-    }
-}
-
-impl Eq for Address {}
 
 #[cfg(test)]
 mod tests {
@@ -167,6 +214,7 @@ mod tests {
         for wrong in [
             "postgres://u:s3cret@h:notaport/d",
             "postgres://u:s3cret@h/d?sslmode=perhaps",
+            "postgres://u:s3cret@h/d?pasword=s3cret",
             "mysql://u:s3cret@h/d",
         ] {
             let said = wrong.parse::<Address>().unwrap_err().to_string();
@@ -181,7 +229,7 @@ mod tests {
             (address.is_remote(), address.checks_certificate())
         };
         assert_eq!(of("postgres://u@localhost/d?sslmode=prefer"), (false, false));
-        assert_eq!(of("postgres://u@db.example.org/d?sslmode=require"), (true, false));
         assert_eq!(of("postgres://u@db.example.org/d?sslmode=verify-full"), (true, true));
+        assert_eq!(of("postgres:///d?host=/run/pg"), (false, false));
     }
 }

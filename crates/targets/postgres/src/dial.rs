@@ -1,22 +1,19 @@
 use std::{sync::Arc, time::Duration};
 
-use sqlx::postgres::PgConnectOptions;
 use standpipe_core::{Connect, Error};
 
-use crate::{error::Failure, link::Link, registry::Registry};
+use crate::{address::Address, error::Failure, link::Link, registry::Registry};
 
 /// Makes the connections of a handle.
 pub(crate) struct Dial {
-    pub(crate) options: PgConnectOptions,
+    pub(crate) address: Address,
     pub(crate) answer_timeout: Duration,
-    /// The server without its password, for messages.
-    pub(crate) shown: String,
     pub(crate) registry: Arc<Registry>,
 }
 
 impl Dial {
     fn explain(&self, failure: Failure) -> Error {
-        failure.explain(&format!("{}: connecting", self.shown))
+        failure.explain(&format!("{}: connecting", self.address))
     }
 }
 
@@ -24,7 +21,7 @@ impl Connect for Dial {
     type Connection = Link;
 
     async fn connect(&self) -> Result<Link, Error> {
-        Link::open(&self.options, &self.registry, self.answer_timeout)
+        Link::open(&self.address, &self.registry, self.answer_timeout)
             .await
             .map_err(|failure| self.explain(failure))
     }

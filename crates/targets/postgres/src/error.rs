@@ -1,6 +1,9 @@
-//! Errors of the driver as errors of the house.
+//! What the server refuses, as errors of the house.
 
-use sqlx::postgres::PgDatabaseError;
+use std::io;
+
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::ErrorFields;
 use standpipe_core::{Error, ErrorKind};
 
 use crate::sqlstate;
@@ -29,18 +32,38 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    fn of(error: &PgDatabaseError) -> Self {
-        use sqlx::postgres::PgSeverity;
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        Refusal {
-            code: error.code().to_owned(),
-            message: error.message().to_owned(),
-            detail: owned(error.detail()),
-            hint: owned(error.hint()),
-            column: owned(error.column()),
-            context: owned(error.r#where()),
-            is_fatal: matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic),
+    /// Reads what an error's message says.
+    ///
+    /// # Errors
+    /// The message is none.
+    pub(crate) fn of(mut fields: ErrorFields<'_>) -> io::Result<Self> {
+        let mut refusal = Refusal {
+            code: String::new(),
+            message: String::new(),
+            detail: None,
+            hint: None,
+            column: None,
+            context: None,
+            is_fatal: false,
+        };
+        let (mut severity, mut severity_local) = (None, None);
+        while let Some(field) = fields.next()? {
+            // The server speaks the database's encoding until it knows ours.
+            let text = String::from_utf8_lossy(field.value_bytes()).into_owned();
+            match field.type_() {
+                b'C' => refusal.code = text,
+                b'M' => refusal.message = text,
+                b'D' => refusal.detail = Some(text),
+                b'H' => refusal.hint = Some(text),
+                b'c' => refusal.column = Some(text),
+                b'W' => refusal.context = Some(text),
+                b'V' => severity = Some(text),
+                b'S' => severity_local = Some(text),
+                _ => {}
+            }
         }
+        refusal.is_fatal = matches!(severity.or(severity_local).as_deref(), Some("FATAL" | "PANIC"));
+        Ok(refusal)
     }
 
     /// The server's words in one line.
@@ -68,28 +91,6 @@ impl Refusal {
 }
 
 impl Failure {
-    /// Sorts what the driver says.
-    pub(crate) fn of(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Database(database) => match database.try_downcast_ref::<PgDatabaseError>() {
-                Some(error) => Failure::Server(Box::new(Refusal::of(error))),
-                None => Failure::Connection(Error::retry(error.to_string()).with_source(error)),
-            },
-            sqlx::Error::Configuration(_) => {
-                Failure::Connection(Error::invalid(format!("the address: {error}")).with_source(error))
-            }
-            sqlx::Error::Tls(_) => Failure::Connection(
-                Error::invalid(format!("TLS: {error}; check sslmode and sslrootcert")).with_source(error),
-            ),
-            sqlx::Error::Io(io) => {
-                Failure::Connection(Error::retry(format!("the connection failed: {io}")).with_source(error))
-            }
-            _ => Failure::Connection(
-                Error::retry(format!("the connection failed: {error}")).with_source(error),
-            ),
-        }
-    }
-
     /// The error for callers.
     pub(crate) fn explain(self, doing: &str) -> Error {
         match self {

@@ -18,6 +18,7 @@ mod link;
 mod merge;
 mod name;
 mod participant;
+mod passfile;
 mod plan;
 mod plans;
 mod postgres;
@@ -31,6 +32,8 @@ mod sqlstate;
 mod stage;
 mod table;
 mod unnest;
+mod url;
+mod wire;
 mod write;
 
 pub use address::Address;

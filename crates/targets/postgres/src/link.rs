@@ -3,20 +3,15 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use futures_util::TryStreamExt;
-use sqlx::{
-    AssertSqlSafe, Connection, Either, Executor, PgConnection, Row, ValueRef,
-    postgres::{PgConnectOptions, PgRow},
-};
-use standpipe_core::{Error, ErrorKind};
+use standpipe_core::Error;
 
+pub(crate) use crate::wire::Answer;
 use crate::{
+    address::Address,
     error::Failure,
     registry::{Registry, Slot},
+    wire::Wire,
 };
-
-/// Bytes of one message of a copy: what the driver copies at a time.
-const COPY_BYTES: usize = 128 * 1024;
 
 /// A connection to the server.
 pub(crate) struct Link {
@@ -36,24 +31,15 @@ enum State {
     Lost,
 }
 
-/// What the statements of a text came to.
-#[derive(Debug, Default)]
-pub(crate) struct Answer {
-    /// Rows of all statements; values as text.
-    pub(crate) rows: Vec<Vec<Option<String>>>,
-    /// Rows that each statement touched, in order.
-    pub(crate) touched: Vec<u64>,
-}
-
 impl Link {
     pub(crate) async fn open(
-        options: &PgConnectOptions,
+        address: &Address,
         registry: &Arc<Registry>,
         patience: Duration,
     ) -> Result<Self, Failure> {
-        let connection = PgConnection::connect_with(options).await.map_err(Failure::of)?;
+        let wire = Wire::open(address).await?;
         Ok(Link {
-            slot: registry.register(connection),
+            slot: registry.register(wire),
             registry: Arc::clone(registry),
             patience,
             state: State::Fit,
@@ -81,7 +67,7 @@ impl Link {
 
     fn start(&mut self) -> Result<(), Failure> {
         if self.registry.is_closed() {
-            return Err(Failure::Connection(Error::closed("the target is closed")));
+            return Err(closed());
         }
         match self.state {
             State::Fit => {
@@ -96,7 +82,7 @@ impl Link {
     }
 
     /// The call's outcome, unless it takes too long or everything is closed.
-    async fn within<T>(&self, call: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
+    async fn within<T>(&self, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let too_late = async {
             if self.patience == Duration::MAX {
                 std::future::pending::<()>().await;
@@ -105,8 +91,8 @@ impl Link {
         };
         tokio::select! {
             biased;
-            outcome = call => outcome.map_err(Failure::of),
-            () = self.registry.closed() => Err(Failure::Connection(Error::closed("the target is closed"))),
+            outcome = call => outcome,
+            () = self.registry.closed() => Err(closed()),
             () = too_late => Err(Failure::Connection(Error::retry(format!(
                 "the server did not answer within {:?} (answer_timeout)",
                 self.patience
@@ -138,60 +124,30 @@ impl Link {
 
     /// Takes leave of the server.
     pub(crate) async fn close(self) {
-        if let Some(connection) = self.slot.lock().await.take() {
-            // The server notices a connection that is gone by itself, later.
-            let _ = connection.close().await;
+        if let Some(wire) = self.slot.lock().await.take() {
+            wire.close().await;
         }
     }
 }
 
-async fn ask(slot: &Slot, sql: &str) -> Result<Answer, sqlx::Error> {
-    let mut slot = slot.lock().await;
-    let connection = slot.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-    let mut answer = Answer::default();
-    let mut steps = connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(sql)));
-    while let Some(step) = steps.try_next().await? {
-        match step {
-            Either::Left(done) => answer.touched.push(done.rows_affected()),
-            Either::Right(row) => answer.rows.push(texts(&row)?),
-        }
+async fn ask(slot: &Slot, sql: &str) -> Result<Answer, Failure> {
+    match slot.lock().await.as_mut() {
+        Some(wire) => wire.ask(sql).await,
+        None => Err(closed()),
     }
-    Ok(answer)
 }
 
 async fn copy<'a>(
     slot: &Slot,
     statement: &str,
     pieces: impl Iterator<Item = &'a [u8]> + Send,
-) -> Result<u64, sqlx::Error> {
-    let mut slot = slot.lock().await;
-    let connection = slot.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-    let mut copy = connection.copy_in_raw(statement).await?;
-    for piece in pieces {
-        for chunk in piece.chunks(COPY_BYTES) {
-            copy.send(chunk).await?;
-        }
+) -> Result<u64, Failure> {
+    match slot.lock().await.as_mut() {
+        Some(wire) => wire.copy(statement, pieces).await,
+        None => Err(closed()),
     }
-    copy.finish().await
 }
 
-fn texts(row: &PgRow) -> Result<Vec<Option<String>>, sqlx::Error> {
-    (0..row.len())
-        .map(|index| {
-            let value = row.try_get_raw(index)?;
-            if value.is_null() {
-                return Ok(None);
-            }
-            value.as_str().map(|text| Some(text.to_owned())).map_err(sqlx::Error::Decode)
-        })
-        .collect()
-}
-
-impl Answer {
-    /// The text in a row's column, which is not NULL.
-    pub(crate) fn text(row: &[Option<String>], column: usize) -> Result<&str, Error> {
-        row.get(column).and_then(Option::as_deref).ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, format!("the server's answer has no column {column}"))
-        })
-    }
+fn closed() -> Failure {
+    Failure::Connection(Error::closed("the target is closed"))
 }

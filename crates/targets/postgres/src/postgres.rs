@@ -79,9 +79,8 @@ impl Postgres {
     pub fn new(address: &Address, settings: Settings) -> Result<Self, Error> {
         let registry = Arc::new(Registry::default());
         let dial = Dial {
-            options: address.options.clone(),
+            address: address.clone(),
             answer_timeout: settings.answer_timeout,
-            shown: address.to_string(),
             registry: Arc::clone(&registry),
         };
         let pool = standpipe_pool::Settings {

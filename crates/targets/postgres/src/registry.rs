@@ -8,14 +8,15 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Connection, PgConnection};
 use tokio::sync::Notify;
+
+use crate::wire::Wire;
 
 /// How long taking leave of the server may take.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection, until it is taken away. Nobody waits for the lock but who closes.
-pub(crate) type Slot = tokio::sync::Mutex<Option<PgConnection>>;
+pub(crate) type Slot = tokio::sync::Mutex<Option<Wire>>;
 
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -26,8 +27,8 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// Takes a connection in.
-    pub(crate) fn register(&self, connection: PgConnection) -> Arc<Slot> {
-        let slot = Arc::new(Slot::new(Some(connection)));
+    pub(crate) fn register(&self, wire: Wire) -> Arc<Slot> {
+        let slot = Arc::new(Slot::new(Some(wire)));
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|known| known.strong_count() > 0);
         slots.push(Arc::downgrade(&slot));
@@ -55,9 +56,9 @@ impl Registry {
         self.closing.notify_waiters();
         let slots = std::mem::take(&mut *self.slots.lock().unwrap_or_else(PoisonError::into_inner));
         for slot in slots.iter().filter_map(Weak::upgrade) {
-            if let Some(connection) = slot.lock().await.take() {
+            if let Some(wire) = slot.lock().await.take() {
                 // A server that does not answer notices by itself.
-                let _ = tokio::time::timeout(LEAVE_TIMEOUT, connection.close()).await;
+                let _ = tokio::time::timeout(LEAVE_TIMEOUT, wire.close()).await;
             }
         }
     }

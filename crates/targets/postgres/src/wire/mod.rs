@@ -1,0 +1,265 @@
+//! The server's protocol, as much of it as is needed: simple queries, each one round trip, and COPY from us.
+//! <https://www.postgresql.org/docs/current/protocol-flow.html>
+//!
+//! Messages and authentication are `postgres-protocol`'s. Why no driver: `docs/decisions/0012-postgres-driver-and-merge.md`.
+
+mod startup;
+mod stream;
+mod tls;
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use postgres_protocol::message::{
+    backend::{DataRowBody, Message},
+    frontend,
+};
+use standpipe_core::{Error, ErrorKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::{
+    address::Address,
+    error::{Failure, Refusal},
+};
+use stream::Stream;
+
+/// Bytes of rows that are one message of a copy.
+const COPY_BYTES: usize = 128 * 1024;
+/// Bytes that are asked of the socket at a time.
+const READ_BYTES: usize = 8 * 1024;
+
+/// A connection on which a server answers.
+pub(crate) struct Wire {
+    stream: Stream,
+    /// What the server said, as far as it was not looked at.
+    inbox: BytesMut,
+    /// What is about to be said, beside the rows.
+    outbox: BytesMut,
+}
+
+/// What the statements of a text came to.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// Rows of all statements; values as text.
+    pub(crate) rows: Vec<Vec<Option<String>>>,
+    /// Rows that each statement touched, in order.
+    pub(crate) touched: Vec<u64>,
+}
+
+impl Wire {
+    /// Connects and says who we are.
+    pub(crate) async fn open(address: &Address) -> Result<Self, Failure> {
+        let stream = startup::connect(address).await?;
+        let mut wire = Wire { stream, inbox: BytesMut::new(), outbox: BytesMut::new() };
+        startup::authenticate(&mut wire, address).await?;
+        Ok(wire)
+    }
+
+    /// Runs the statements of a text, in order, until one fails.
+    pub(crate) async fn ask(&mut self, sql: &str) -> Result<Answer, Failure> {
+        self.outbox.clear();
+        frontend::query(sql, &mut self.outbox).map_err(unsayable)?;
+        self.stream.write_all(&self.outbox).await.map_err(lost)?;
+        self.stream.flush().await.map_err(lost)?;
+        self.settle().await
+    }
+
+    /// Runs a `COPY .. FROM STDIN` with these pieces of data. Returns the rows that it took.
+    ///
+    /// Nothing is waited for before the data: a server that refuses the statement passes over what follows. While rows are
+    /// sent the server is listened to, for one that has much to say would not listen itself; when it refuses, the rest stays.
+    pub(crate) async fn copy<'a>(
+        &mut self,
+        statement: &str,
+        pieces: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<u64, Failure> {
+        self.outbox.clear();
+        frontend::query(statement, &mut self.outbox).map_err(unsayable)?;
+        let mut refused = false;
+        for chunk in pieces.flat_map(|piece| piece.chunks(COPY_BYTES)) {
+            let length = chunk.len() as u32 + 4;
+            self.outbox.extend_from_slice(b"d");
+            self.outbox.extend_from_slice(&length.to_be_bytes());
+            refused = self.send(chunk).await?;
+            if refused {
+                break;
+            }
+        }
+        if !refused {
+            frontend::copy_done(&mut self.outbox);
+            self.send(&[]).await?;
+        }
+        self.stream.flush().await.map_err(lost)?;
+        Ok(self.settle().await?.touched.last().copied().unwrap_or(0))
+    }
+
+    /// Sends the outbox and then `rows`, which are not copied for it. Says whether the server has refused something.
+    async fn send(&mut self, rows: &[u8]) -> Result<bool, Failure> {
+        let Wire { stream, inbox, outbox } = self;
+        let mut out = Buf::chain(&outbox[..], rows);
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        while out.has_remaining() {
+            inbox.reserve(READ_BYTES);
+            tokio::select! {
+                biased;
+                written = writer.write_buf(&mut out) => {
+                    if written.map_err(lost)? == 0 {
+                        return Err(lost(io::ErrorKind::WriteZero.into()));
+                    }
+                }
+                read = reader.read_buf(inbox) => {
+                    if read.map_err(lost)? == 0 {
+                        return Err(self.ended());
+                    }
+                }
+            }
+        }
+        outbox.clear();
+        self.has_refused()
+    }
+
+    /// Passes over what is said beside the answer, and looks whether what comes next is a refusal.
+    fn has_refused(&mut self) -> Result<bool, Failure> {
+        loop {
+            match self.inbox.first() {
+                Some(b'E') => return Ok(true),
+                // Notices, settings that have changed, notifications; that the copy may begin.
+                Some(b'N' | b'S' | b'A' | b'G') => match Message::parse(&mut self.inbox).map_err(lost)? {
+                    Some(_) => {}
+                    None => return Ok(false),
+                },
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    /// Reads until the server is ready for the next question.
+    async fn settle(&mut self) -> Result<Answer, Failure> {
+        let mut answer = Answer::default();
+        let mut refusal = None;
+        loop {
+            let message = match self.next().await {
+                Ok(message) => message,
+                // What ends a connection is said before it ends.
+                Err(failure) => {
+                    return Err(refusal.map_or(failure, |refusal| Failure::Server(Box::new(refusal))));
+                }
+            };
+            match message {
+                Message::DataRow(row) => answer.rows.push(texts(&row)?),
+                Message::CommandComplete(done) => answer.touched.push(touched(done.tag().map_err(lost)?)),
+                Message::ErrorResponse(error) => {
+                    let said = Refusal::of(error.fields()).map_err(lost)?;
+                    refusal.get_or_insert(said);
+                }
+                Message::ReadyForQuery(_) => break,
+                _ => {}
+            }
+        }
+        match refusal {
+            None => Ok(answer),
+            Some(refusal) => Err(Failure::Server(Box::new(refusal))),
+        }
+    }
+
+    /// The next message that is an answer.
+    async fn next(&mut self) -> Result<Message, Failure> {
+        loop {
+            match Message::parse(&mut self.inbox).map_err(lost)? {
+                Some(
+                    Message::NoticeResponse(_)
+                    | Message::ParameterStatus(_)
+                    | Message::NotificationResponse(_),
+                ) => {}
+                Some(message) => return Ok(message),
+                None => {
+                    self.inbox.reserve(READ_BYTES);
+                    if self.stream.read_buf(&mut self.inbox).await.map_err(lost)? == 0 {
+                        return Err(lost(io::ErrorKind::UnexpectedEof.into()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The connection ended while something was said: what it ended with, if that came.
+    fn ended(&mut self) -> Failure {
+        while let Ok(Some(message)) = Message::parse(&mut self.inbox) {
+            if let Message::ErrorResponse(error) = message
+                && let Ok(refusal) = Refusal::of(error.fields())
+            {
+                return Failure::Server(Box::new(Refusal { is_fatal: true, ..refusal }));
+            }
+        }
+        lost(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Takes leave of the server.
+    pub(crate) async fn close(mut self) {
+        self.outbox.clear();
+        frontend::terminate(&mut self.outbox);
+        // The server notices a connection that is gone by itself, later.
+        let _ = self.stream.write_all(&self.outbox).await;
+        let _ = self.stream.shutdown().await;
+    }
+}
+
+fn texts(row: &DataRowBody) -> Result<Vec<Option<String>>, Failure> {
+    use postgres_protocol::message::backend::DataRowRanges;
+    let (buffer, mut ranges): (&[u8], DataRowRanges<'_>) = (row.buffer(), row.ranges());
+    let mut values = Vec::new();
+    loop {
+        use fallible_iterator::FallibleIterator as _;
+        match ranges.next().map_err(lost)? {
+            None => return Ok(values),
+            Some(None) => values.push(None),
+            Some(Some(range)) => {
+                let text = buffer.get(range).and_then(|bytes| std::str::from_utf8(bytes).ok());
+                let text = text.ok_or_else(|| lost(io::ErrorKind::InvalidData.into()))?;
+                values.push(Some(text.to_owned()));
+            }
+        }
+    }
+}
+
+/// The rows of `INSERT 0 5`, `COPY 5`, `UPDATE 5`; none where the tag names none.
+fn touched(tag: &str) -> u64 {
+    tag.rsplit(' ').next().and_then(|rows| rows.parse().ok()).unwrap_or(0)
+}
+
+/// A text with a NUL in it, which no message can hold.
+fn unsayable(error: io::Error) -> Failure {
+    Failure::Connection(Error::invalid(format!("a text that cannot be sent: {error}")))
+}
+
+/// The connection cannot be used any more.
+pub(super) fn lost(error: io::Error) -> Failure {
+    let said = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
+        _ => format!("the connection failed: {error}"),
+    };
+    Failure::Connection(Error::new(ErrorKind::Retry, said).with_source(error))
+}
+
+impl Answer {
+    /// The text in a row's column, which is not NULL.
+    pub(crate) fn text(row: &[Option<String>], column: usize) -> Result<&str, Error> {
+        row.get(column).and_then(Option::as_deref).ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, format!("the server's answer has no column {column}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::touched;
+
+    #[test]
+    fn a_tag_says_how_many_rows_were_touched() {
+        for (tag, rows) in
+            [("INSERT 0 5", 5), ("COPY 12", 12), ("UPDATE 1", 1), ("BEGIN", 0), ("CREATE TABLE", 0)]
+        {
+            assert_eq!(touched(tag), rows, "{tag}");
+        }
+    }
+}
