@@ -7,6 +7,7 @@ use standpipe_core::{Block, Error};
 use crate::{
     error::{Failure, Refusal},
     plan::Form,
+    planted::{self, Plant},
     rows::Rows,
     session::Session,
     sqlstate::{self, Means},
@@ -136,6 +137,7 @@ async fn copy(
     match session.link().map_err(Stop::Failed)?.copy(to.statement, pieces).await {
         Ok(_) => Ok(None),
         Err(Failure::Server(refusal)) => match sqlstate::of_write(&refusal.code) {
+            Means::Row if planted::is(Plant::WholeBatchFails) => Err(Stop::Failed(refusal.explain("writing"))),
             Means::Row => Ok(Some(*refusal)),
             Means::Shape => {
                 session.undo().await.map_err(stopped)?;
@@ -170,10 +172,10 @@ fn column_of(refusal: &Refusal, relation: &str) -> Option<String> {
 /// What stands behind `COPY relation, `: triggers put their own lines above it.
 fn place_of<'a>(refusal: &'a Refusal, relation: &str) -> Option<&'a str> {
     let context = refusal.context.as_deref()?;
-    let lines = context
+    let mut lines = context
         .lines()
         .filter_map(|line| line.strip_prefix("COPY ")?.strip_prefix(relation)?.strip_prefix(", "));
-    lines.last()
+    lines.next_back()
 }
 
 #[cfg(test)]

@@ -16,8 +16,25 @@ pub(crate) struct Dial {
 
 impl Dial {
     fn explain(&self, failure: Failure) -> Error {
+        if let Failure::Connection(error) = &failure
+            && self.options.get_socket().is_none()
+            && !self.options.get_host().starts_with('/')
+            && is_absent_file(error)
+        {
+            return Error::invalid(format!(
+                "{}: connecting: {error}: sslrootcert, sslcert or sslkey names a file that is not there",
+                self.shown
+            ));
+        }
         failure.explain(&format!("{}: connecting", self.shown))
     }
+}
+
+/// No server is reached by a file, where no socket is named.
+fn is_absent_file(error: &Error) -> bool {
+    use std::error::Error as _;
+    let driver = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>());
+    matches!(driver, Some(sqlx::Error::Io(io)) if io.kind() == std::io::ErrorKind::NotFound)
 }
 
 impl Connect for Dial {

@@ -81,6 +81,16 @@ impl Failure {
             sqlx::Error::Tls(_) => Failure::Connection(
                 Error::invalid(format!("TLS: {error}; check sslmode and sslrootcert")).with_source(error),
             ),
+            // A certificate does not become another one by waiting.
+            sqlx::Error::Io(io) if io.to_string().starts_with("invalid peer certificate") => {
+                Failure::Connection(
+                    Error::invalid(format!(
+                        "TLS: {io}; the server's certificate is not one that sslrootcert (or this system) vouches for, or \
+                         not for this host: check sslmode and sslrootcert"
+                    ))
+                    .with_source(error),
+                )
+            }
             sqlx::Error::Io(io) => {
                 Failure::Connection(Error::retry(format!("the connection failed: {io}")).with_source(error))
             }

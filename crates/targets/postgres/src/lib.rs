@@ -3,6 +3,7 @@
 
 mod address;
 mod branch;
+mod clock;
 mod convert;
 mod copy;
 mod dead_letters;
@@ -19,6 +20,10 @@ mod merge;
 mod name;
 mod participant;
 mod plan;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod plans;
 mod postgres;
 mod registry;
