@@ -2,11 +2,14 @@
 
 use standpipe_core::Type;
 use standpipe_row::{
-    Numeric, Value, numeric_from_float, numeric_from_int, parse_numeric, render_date, render_numeric,
-    render_time, render_timestamp, render_uuid,
+    Numeric, Value, numeric_from_float, numeric_from_int, parse_numeric, render_numeric, render_uuid,
 };
 
-use crate::{json_array, kind::PgType};
+use crate::{
+    clock::{self, DAY_US},
+    json_array,
+    kind::PgType,
+};
 
 /// Turns a value's bytes into those of another type, or says what would be lost.
 pub(crate) type Change = fn(&[u8], &mut Vec<u8>) -> Result<(), String>;
@@ -25,6 +28,8 @@ pub(crate) struct Way {
     pub(crate) null: Option<&'static str>,
     /// A value that is no multiple of so many microseconds would be rounded.
     pub(crate) unit_us: Option<i64>,
+    /// A text that the server reads as a time with more digits of a second would be rounded.
+    pub(crate) digits_max: Option<u32>,
     /// A number with more digits behind the point, other than zeros, would be rounded.
     pub(crate) scale: Option<i32>,
 }
@@ -57,6 +62,7 @@ impl Way {
             read: None,
             null: None,
             unit_us: None,
+            digits_max: None,
             scale: column.scale(),
         };
         let fitting = column.kind();
@@ -83,7 +89,7 @@ impl Way {
                 let read: Change = |bytes, out| parse_numeric(bytes, out).map_err(str::to_owned);
                 return Some(Way { to: Type::Numeric, change: Some(read), ..same });
             }
-            return Some(Way { read: Some(Reading::Plain), ..same });
+            return Some(Way { read: Some(Reading::Plain), digits_max: column.clock_digits(), ..same });
         }
         let change = change(from, fitting)?;
         Some(Way {
@@ -127,10 +133,19 @@ impl Way {
     /// What the server would round without a word.
     fn check_rounding(&self, bytes: &[u8]) -> Result<(), String> {
         if let (Some(unit_us), Some(value)) = (self.unit_us, bytes.first_chunk::<8>())
+            && !matches!(i64::from_be_bytes(*value), i64::MAX | i64::MIN)
             && i64::from_be_bytes(*value) % unit_us != 0
         {
             return Err(format!(
                 "the column keeps units of {unit_us} us; the rest of the second would be lost"
+            ));
+        }
+        if let Some(digits_max) = self.digits_max
+            && clock::has_more_digits(bytes, digits_max)
+        {
+            return Err(format!(
+                "the column keeps {digits_max} digits of a second; {} would be rounded",
+                String::from_utf8_lossy(bytes)
             ));
         }
         if let Some(scale) = self.scale
@@ -173,19 +188,19 @@ pub(crate) fn render(kind: Type, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), 
             value.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
         }
         Value::Date(days) => {
-            render_date(days, out);
+            clock::date(days, out);
             Ok(())
         }
         Value::Time(us) => {
-            render_time(us, out);
+            clock::time(us, out);
             Ok(())
         }
         Value::Timestamp(us) => {
-            render_timestamp(us, false, out);
+            clock::timestamp(us, false, out);
             Ok(())
         }
         Value::Timestamptz(us) => {
-            render_timestamp(us, true, out);
+            clock::timestamp(us, true, out);
             Ok(())
         }
         Value::Uuid(value) => {
@@ -240,19 +255,20 @@ fn change(from: Type, to: Type) -> Option<Change> {
         (Type::Int2 | Type::Int4, Type::Int8) => |bytes, out| narrow::<8>(int(bytes), out, "int8"),
         (Type::Int2 | Type::Int4 | Type::Int8, Type::Float8) => |bytes, out| {
             let value = int(bytes);
-            // Behind this, neighbours meet.
-            if value.unsigned_abs() > 1 << 53 {
+            let wide = value as f64;
+            if wide as i128 != i128::from(value) {
                 return Err(format!("{value} is no exact float8"));
             }
-            out.extend_from_slice(&(value as f64).to_be_bytes());
+            out.extend_from_slice(&wide.to_be_bytes());
             Ok(())
         },
         (Type::Int2 | Type::Int4 | Type::Int8, Type::Float4) => |bytes, out| {
             let value = int(bytes);
-            if value.unsigned_abs() > 1 << 24 {
+            let narrow = value as f32;
+            if narrow as i128 != i128::from(value) {
                 return Err(format!("{value} is no exact float4"));
             }
-            out.extend_from_slice(&(value as f32).to_be_bytes());
+            out.extend_from_slice(&narrow.to_be_bytes());
             Ok(())
         },
         (Type::Float4, Type::Float8) => |bytes, out| {
@@ -288,26 +304,32 @@ fn change(from: Type, to: Type) -> Option<Change> {
         (Type::Numeric, Type::Int4) => |bytes, out| narrow::<4>(whole_of(bytes)?, out, "int4"),
         (Type::Numeric, Type::Int8) => |bytes, out| narrow::<8>(whole_of(bytes)?, out, "int8"),
         (Type::Date, Type::Timestamp) => |bytes, out| {
-            let days = bytes.first_chunk().map_or(0, |days| i32::from_be_bytes(*days));
-            out.extend_from_slice(&(i64::from(days) * DAY_US).to_be_bytes());
+            let us = match bytes.first_chunk().map_or(0, |days| i32::from_be_bytes(*days)) {
+                i32::MAX => i64::MAX,
+                i32::MIN => i64::MIN,
+                days => i64::from(days)
+                    .checked_mul(DAY_US)
+                    .ok_or_else(|| "the day is beyond what a timestamp holds".to_owned())?,
+            };
+            out.extend_from_slice(&us.to_be_bytes());
             Ok(())
         },
         (Type::Timestamp, Type::Date) => |bytes, out| {
-            let us = int(bytes);
-            if us % DAY_US != 0 {
-                return Err("the time of the day would be lost in a date".to_owned());
-            }
-            match i32::try_from(us / DAY_US) {
-                Ok(days) => out.extend_from_slice(&days.to_be_bytes()),
-                Err(_) => return Err("the day is beyond what a date holds".to_owned()),
-            }
+            let days = match int(bytes) {
+                i64::MAX => i32::MAX,
+                i64::MIN => i32::MIN,
+                us if us % DAY_US != 0 => {
+                    return Err("the time of the day would be lost in a date".to_owned());
+                }
+                // Any i64 of microseconds is fewer days than an i32 holds.
+                us => (us / DAY_US) as i32,
+            };
+            out.extend_from_slice(&days.to_be_bytes());
             Ok(())
         },
         _ => return None,
     })
 }
-
-const DAY_US: i64 = 86_400_000_000;
 
 fn int(bytes: &[u8]) -> i64 {
     match *bytes {

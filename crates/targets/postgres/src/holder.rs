@@ -1,5 +1,7 @@
 //! Who holds what somebody waits for.
 
+use std::time::Duration;
+
 use standpipe_core::Error;
 
 use crate::{
@@ -7,14 +9,19 @@ use crate::{
     postgres::Shared,
 };
 
+/// How long finding them may take: where all connections are taken, the error goes without.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How many holders are named.
 const HOLDERS_MAX: usize = 3;
 
 /// Adds to a lock timeout who held the lock: transactions that have been open for longest, with their process and what
 /// they run, and prepared ones by their id. Says nothing where the server cannot be asked.
 pub(crate) async fn name(shared: &Shared, error: &mut Error) {
-    let Ok(mut lease) = shared.pool.acquire().await else { return };
-    let Ok(holders) = holders(&mut lease, &shared.ledger.table).await else { return };
+    let found = tokio::time::timeout(PATIENCE, async {
+        let mut lease = shared.pool.acquire().await?;
+        holders(&mut lease, &shared.ledger.table).await
+    });
+    let Ok(Ok(holders)) = found.await else { return };
     if holders.is_empty() {
         return;
     }
@@ -40,8 +47,8 @@ async fn holders(link: &mut Link, ledger: &str) -> Result<Vec<String>, Error> {
          SELECT 'prepared transaction ' || p.gid || ' of ' || p.owner || ', since ' || p.prepared || \
            ' (COMMIT PREPARED or ROLLBACK PREPARED ends it)' \
          FROM pg_catalog.pg_prepared_xacts p WHERE p.database = current_database() \
-           AND EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.virtualtransaction = '-1/' || p.transaction::text \
-             AND (l.relation = to_regclass({ledger}) OR l.mode = 'AccessExclusiveLock')) \
+           AND EXISTS (SELECT FROM pg_catalog.pg_locks x JOIN pg_catalog.pg_locks l USING (virtualtransaction) \
+             WHERE x.transactionid = p.transaction AND x.granted AND x.pid IS NULL AND l.pid IS NULL AND (l.relation = to_regclass({ledger}) OR l.mode = 'AccessExclusiveLock')) \
          ORDER BY p.prepared LIMIT {HOLDERS_MAX}"
     );
     let answer = link.ask(&query).await.map_err(|failure| failure.explain("looking for who holds a lock"))?;

@@ -2,13 +2,25 @@
 
 use serde_json::Value;
 
-/// Whether the text of an array column is JSON, rather than the server's own `{..}`.
+/// Dimensions that the server's arrays have at most.
+const DIMENSIONS_MAX: u32 = 6;
+
+/// Whether the text of an array column is JSON, rather than the server's own `{..}`, which may have its bounds before it:
+/// `[2:3]={..}`.
 pub(crate) fn is_json(text: &[u8]) -> bool {
-    text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+    let text = text.trim_ascii();
+    text.starts_with(b"[") && !(text.ends_with(b"}") && text.windows(2).any(|pair| pair == b"]="))
 }
 
 /// Appends `{..}` for `[..]`. Objects within become their JSON text, for arrays of json.
 pub(crate) fn render(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    render_within(text, DIMENSIONS_MAX, out)
+}
+
+fn render_within(text: &[u8], dimensions: u32, out: &mut Vec<u8>) -> Result<(), String> {
+    if dimensions == 0 {
+        return Err(format!("arrays have at most {DIMENSIONS_MAX} dimensions"));
+    }
     let elements: Vec<&serde_json::value::RawValue> =
         serde_json::from_slice(text).map_err(|error| format!("no JSON array: {error}"))?;
     out.push(b'{');
@@ -18,7 +30,7 @@ pub(crate) fn render(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         }
         let raw = element.get();
         match raw.as_bytes().first() {
-            Some(b'[') => render(raw.as_bytes(), out)?,
+            Some(b'[') => render_within(raw.as_bytes(), dimensions - 1, out)?,
             Some(b'n') => out.extend_from_slice(b"NULL"),
             Some(b'"') => match serde_json::from_str(raw) {
                 Ok(Value::String(text)) => quote(text.as_bytes(), out),
@@ -62,6 +74,10 @@ mod tests {
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
         assert!(render(b"[1,", &mut Vec::new()).is_err());
-        assert!(is_json(b" [1]") && !is_json(b"{1}"));
+        // As deep as a hostile row likes: an error, and no end of the stack.
+        assert!(render(&b"[".repeat(1_000_000), &mut Vec::new()).is_err());
+        let deep = [b"[".repeat(200_000), b"]".repeat(200_000)].concat();
+        assert!(render(&deep, &mut Vec::new()).unwrap_err().contains("6 dimensions"));
+        assert!(is_json(b" [1]") && !is_json(b"{1}") && !is_json(b"[0:1]={1,2}"));
     }
 }

@@ -20,6 +20,7 @@ pub(crate) mod oid {
     pub(crate) const TIME: u32 = 1083;
     pub(crate) const TIMESTAMP: u32 = 1114;
     pub(crate) const TIMESTAMPTZ: u32 = 1184;
+    pub(crate) const TIMETZ: u32 = 1266;
     pub(crate) const NUMERIC: u32 = 1700;
     pub(crate) const UUID: u32 = 2950;
     pub(crate) const JSONB: u32 = 3802;
@@ -32,7 +33,11 @@ pub(crate) struct PgType {
     pub(crate) oid: u32,
     /// As SQL has it, with its modifiers.
     pub(crate) declared: String,
+    /// As SQL has it without them: a cast to `varchar(3)` cuts a text without a word, an assignment refuses it.
+    pub(crate) bare: String,
     pub(crate) class: Class,
+    /// Neither type nor collation can be dropped: a table that is left in a session holds on to nothing.
+    pub(crate) is_built_in: bool,
     /// Length, precision or scale, as the type encodes it; -1 is none.
     pub(crate) modifier: i32,
 }
@@ -43,6 +48,8 @@ pub(crate) enum Class {
     Base,
     Enum,
     Array,
+    /// A row: `unnest` would take it apart, as it does an array.
+    Composite,
 }
 
 impl PgType {
@@ -74,7 +81,7 @@ impl PgType {
     pub(crate) fn is_text(&self) -> bool {
         match self.class {
             Class::Enum => true,
-            Class::Array => false,
+            Class::Array | Class::Composite => false,
             Class::Base => {
                 matches!(self.oid, oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::JSON)
             }
@@ -90,12 +97,15 @@ impl PgType {
         Some((((self.modifier - 4) & 0x7ff) ^ 1024) - 1024)
     }
 
+    /// Digits of a second that the column keeps, if it is one of times.
+    pub(crate) fn clock_digits(&self) -> Option<u32> {
+        let is_clock = matches!(self.oid, oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ);
+        (is_clock && self.class == Class::Base).then(|| u32::try_from(self.modifier).unwrap_or(6).min(6))
+    }
+
     /// Digits of a second that the column keeps, where they are fewer than a block's.
     pub(crate) fn second_digits(&self) -> Option<u32> {
-        let is_clock = matches!(self.oid, oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ);
-        u32::try_from(self.modifier)
-            .ok()
-            .filter(|digits| is_clock && self.class == Class::Base && *digits < 6)
+        self.clock_digits().filter(|digits| *digits < 6)
     }
 }
 

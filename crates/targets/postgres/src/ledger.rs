@@ -9,6 +9,7 @@ use crate::{
     error::{Failure, Refusal},
     link::{Answer, Link},
     name::{literal, quoted_table},
+    planted::{self, Plant},
     session::Session,
     table::{is_made_twice, needs_rights},
 };
@@ -101,7 +102,7 @@ pub(crate) async fn claim(
                 return ended.map(|_| claims).map_err(|failure| failure.explain("claiming the stream"));
             }
             Step::Complete => return Ok(Vec::new()),
-            Step::Missing => make(link, ledger).await?,
+            Step::Missing => make(link, ledger, begin).await?,
             Step::Again => {}
         }
     }
@@ -173,8 +174,8 @@ async fn claim_in(link: &mut Link, ledger: &Ledger, request: &ClaimRequest) -> R
 }
 
 /// Makes the ledger, unless somebody else just has.
-async fn make(link: &mut Link, ledger: &Ledger) -> Result<(), Error> {
-    match link.ask(&ledger.create).await {
+async fn make(link: &mut Link, ledger: &Ledger, begin: &str) -> Result<(), Error> {
+    match link.ask_alone(begin, &ledger.create).await {
         Ok(_) => Ok(()),
         Err(Failure::Server(refusal)) if is_made_twice(&refusal) => Ok(()),
         Err(Failure::Server(refusal)) if refusal.code == "42501" => {
@@ -194,7 +195,7 @@ pub(crate) async fn advance(
 ) -> Result<(), Error> {
     let statement = format!(
         "UPDATE {} SET position = {}, source_position = {}, complete = {}, updated_at = clock_timestamp() \
-         WHERE {} AND epoch = {} AND position = {}",
+         WHERE {} AND epoch = {} AND position = {}{}",
         ledger.table,
         stored(to.position)?,
         literal(&to.source_position),
@@ -202,10 +203,26 @@ pub(crate) async fn advance(
         lane_is(&claim.lane),
         stored(claim.epoch)?,
         stored(claim.position)?,
+        session.proof(),
     );
+    let statement = if planted::is(Plant::FenceOutside) {
+        format!(
+            "SELECT FROM {} WHERE {} AND epoch = {}",
+            ledger.table,
+            lane_is(&claim.lane),
+            stored(claim.epoch)?
+        )
+    } else {
+        statement
+    };
     let fenced = || Error::Fenced { lane: claim.lane.clone(), epoch: claim.epoch };
     let moved = match session.ask(&statement).await {
-        Ok(answer) => answer.touched.first().copied().unwrap_or(0),
+        Ok(answer) => {
+            if !planted::is(Plant::FenceOutside) {
+                session.prove(&answer)?;
+            }
+            answer.touched.first().copied().unwrap_or(0)
+        }
         // Only a session that is made to run at a higher level meets this: somebody else moved the row.
         Err(Failure::Server(refusal)) if refusal.code == "40001" => return Err(fenced()),
         Err(failure) => return Err(failure.explain("moving the ledger's position")),

@@ -3,6 +3,7 @@
 
 mod address;
 mod branch;
+mod clock;
 mod convert;
 mod copy;
 mod dead_letters;
@@ -21,6 +22,10 @@ mod participant;
 mod passfile;
 mod plan;
 mod plans;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod postgres;
 mod registry;
 mod resolve;

@@ -54,6 +54,20 @@ impl Link {
         self.settle(outcome)
     }
 
+    /// Runs a statement in a transaction of its own, opened by `begin`: what a role's defaults say of transactions and locks
+    /// does not hold for it.
+    pub(crate) async fn ask_alone(&mut self, begin: &str, statement: &str) -> Result<Answer, Failure> {
+        self.set_in_transaction(true);
+        let outcome = self.ask(&format!("{begin}; {statement}; COMMIT")).await;
+        if let Err(Failure::Server(_)) = &outcome {
+            self.ask("ROLLBACK").await?;
+        }
+        if !self.is_broken() {
+            self.set_in_transaction(false);
+        }
+        outcome
+    }
+
     /// Runs a `COPY .. FROM STDIN` with these pieces of data. Returns the number of rows that it took.
     pub(crate) async fn copy<'a>(
         &mut self,

@@ -5,7 +5,9 @@ use std::fmt::Write;
 use standpipe_core::{Destination, Error, Mode};
 
 use crate::{
+    kind::Class,
     name::{quoted, quoted_list, quoted_table},
+    planted::{self, Plant},
     table::{Found, FoundColumn},
 };
 
@@ -17,10 +19,12 @@ pub(crate) struct Merge {
     head: String,
     /// The given columns, in quotes.
     pub(crate) names: String,
-    /// Their types as SQL has them.
-    pub(crate) types: Vec<String>,
-    /// An array of such a type would be taken apart.
-    pub(crate) has_arrays: bool,
+    /// What each is an array of, on its way within a statement.
+    pub(crate) sent: Vec<String>,
+    /// The given columns out of what was sent, where some have to be read from text first.
+    pub(crate) picked: Option<String>,
+    /// What numbers the rows of a source, from 1; in quotes, and no column of the table.
+    pub(crate) number: String,
     /// `ON CONFLICT ..`
     conflict: String,
     key_list: String,
@@ -41,9 +45,6 @@ enum Order {
     AsTheyCame,
 }
 
-/// The number of a row within its source, from 1.
-pub(crate) const ROW_NUMBER: &str = "\"standpipe row\"";
-
 impl Merge {
     pub(crate) fn find(
         found: &Found,
@@ -59,23 +60,49 @@ impl Merge {
         let key_list = quoted_list(key.iter().map(String::as_str))?;
         let is_key =
             |index: &crate::table::Index| index.key.as_ref().is_some_and(|unique| is_same_set(unique, &key));
-        let has_other_unique = found.indexes.iter().any(|index| !is_key(index));
+        let has_other_unique = found.indexes.iter().any(|index| !is_key(index))
+            && !planted::is(Plant::SecondUniqueIgnored)
+            || planted::is(Plant::NoReduction)
+            || planted::is(Plant::KeysUnordered);
         let order = match destination.mode {
             _ if has_other_unique => Order::AsTheyCame,
             Mode::Ignore => Order::ByKey,
             _ => Order::LastOfEachKey,
         };
         let types: Vec<String> = given.iter().map(|column| column.kind.declared.clone()).collect();
+        let is_taken_apart =
+            |column: &FoundColumn| matches!(column.kind.class, Class::Array | Class::Composite);
+        let picked = if given.iter().any(|column| is_taken_apart(column)) {
+            let pick = |column: &&FoundColumn| {
+                let (name, kind) = (quoted(&column.name)?, &column.kind.bare);
+                Ok(if is_taken_apart(column) { format!("{name}::{kind} AS {name}") } else { name })
+            };
+            Some(given.iter().map(pick).collect::<Result<Vec<String>, Error>>()?.join(", "))
+        } else {
+            None
+        };
+        let sent = given.iter().map(|column| match is_taken_apart(column) {
+            true => "text".to_owned(),
+            false => column.kind.bare.clone(),
+        });
+        // Made once for a session, but for types that somebody may want to drop.
+        let at_commit =
+            if given.iter().all(|column| column.kind.is_built_in) { "DELETE ROWS" } else { "DROP" };
+        let mut number = "standpipe row".to_owned();
+        while found.column(&number).is_some() {
+            number.push('_');
+        }
         let stage = quoted(&format!("standpipe_stage_{:016x}", fingerprint(&table, &names, &types)))?;
         Ok(Some(Merge {
             head: format!("INSERT INTO {table} ({names})"),
             conflict: conflict(found, destination, given, &key, &key_list)?,
             make_stage: format!(
-                "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT DELETE ROWS AS SELECT {names} FROM {table} WITH NO DATA"
+                "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT {at_commit} AS SELECT {names} FROM {table} WITH NO DATA"
             ),
-            has_arrays: given.iter().any(|column| column.kind.class == crate::kind::Class::Array),
+            sent: sent.collect(),
+            picked,
+            number: quoted(&number)?,
             stage,
-            types,
             names,
             key_list,
             order,
@@ -83,7 +110,7 @@ impl Merge {
         }))
     }
 
-    /// Merges the rows of `source`, a FROM item with the columns and [`ROW_NUMBER`]. `condition` restricts them.
+    /// Merges the rows of `source`, a FROM item with the columns and `number`. `condition` restricts them.
     pub(crate) fn statement(&self, source: &str, number: &str, condition: &str) -> String {
         let Merge { head, names, conflict, key_list, .. } = self;
         let mut sql = String::with_capacity(source.len() + names.len() * 2 + 400);

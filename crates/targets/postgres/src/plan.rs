@@ -1,6 +1,6 @@
 //! How the rows of one schema go to one destination.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use standpipe_core::{Destination, Error, Schema};
 
@@ -8,7 +8,7 @@ use crate::{
     field::Way,
     merge::Merge,
     name::{quoted_list, quoted_table},
-    table::{Found, FoundColumn},
+    table::{Found, FoundColumn, mark_query},
 };
 
 /// Batches without a bad row until a table counts as clean again.
@@ -27,7 +27,10 @@ pub(crate) struct Plan {
     pub(crate) merge: Option<Merge>,
     /// What the plan was made for: when this changes, so does the plan.
     pub(crate) found: Found,
+    /// Asks for the table's mark.
+    pub(crate) mark_query: String,
     suspected: AtomicU32,
+    stale: AtomicBool,
 }
 
 /// How rows are sent in a copy.
@@ -80,13 +83,24 @@ impl Plan {
         Ok(Plan {
             copy: format!("COPY {table} ({names}) FROM STDIN {}", form.options()),
             relation: found.name.name.clone(),
+            mark_query: mark_query(&table),
             merge,
             table,
             ways,
             form,
             found,
             suspected: AtomicU32::new(0),
+            stale: AtomicBool::new(false),
         })
+    }
+
+    /// The table is another by now: no row is written by this plan any more.
+    pub(crate) fn set_stale(&self) {
+        self.stale.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
     }
 
     /// Whether bad rows were seen lately: then a batch goes in parts, so that one bad row costs a part and not the batch.

@@ -174,11 +174,19 @@ impl Target for Postgres {
     }
 
     async fn create(&self, table: &TableName, schema: &Schema, key: &[String]) -> Result<(), Error> {
-        table::create(&mut *self.lease().await?, table, schema, key).await
+        let created = {
+            let mut lease = self.lease().await?;
+            table::create(&mut lease, &self.shared.begin, table, schema, key).await
+        };
+        self.named(created).await
     }
 
     async fn add_column(&self, table: &TableName, column: &Column) -> Result<(), Error> {
-        table::add_column(&mut *self.lease().await?, table, column).await
+        let added = {
+            let mut lease = self.lease().await?;
+            table::add_column(&mut lease, &self.shared.begin, table, column).await
+        };
+        self.named(added).await
     }
 
     async fn dead_letters(&self, table: &TableName, page: &LetterPage) -> Result<Vec<DeadLetter>, Error> {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use standpipe_core::Error;
 use standpipe_pool::{Pool, PoolLease};
 
@@ -5,6 +7,8 @@ use crate::{
     dial::Dial,
     error::Failure,
     link::{Answer, Link},
+    plan::Plan,
+    planted::{self, Plant},
 };
 
 /// A connection with a transaction open on it, and a savepoint to go back to. Dropped with its transaction open it closes
@@ -15,6 +19,8 @@ pub(crate) struct Session {
     /// Something was written behind the savepoint.
     is_marked: bool,
     written: u64,
+    /// By what rows were written since the tables were last seen to be as these have them.
+    unproven: Vec<Arc<Plan>>,
 }
 
 impl Session {
@@ -22,7 +28,12 @@ impl Session {
     pub(crate) async fn begin(pool: &Pool<Dial>, begin: &str) -> Result<Self, Error> {
         let mut replaced = false;
         loop {
-            let mut session = Session { lease: Some(pool.acquire().await?), is_marked: true, written: 0 };
+            let mut session = Session {
+                lease: Some(pool.acquire().await?),
+                is_marked: true,
+                written: 0,
+                unproven: Vec::new(),
+            };
             session.link()?.set_in_transaction(true);
             match session.ask(begin).await {
                 Ok(_) => return Ok(session),
@@ -51,6 +62,17 @@ impl Session {
         Ok(())
     }
 
+    /// As [`mark`](Self::mark), to be said before the next statement in the same breath.
+    pub(crate) fn marking(&mut self) -> &'static str {
+        let is_needed = !std::mem::replace(&mut self.is_marked, true);
+        if is_needed { "RELEASE SAVEPOINT standpipe; SAVEPOINT standpipe; " } else { "" }
+    }
+
+    /// A statement has marked what came before it.
+    pub(crate) fn was_marked(&mut self) {
+        self.is_marked = true;
+    }
+
     /// What follows is no longer covered by the mark.
     pub(crate) fn wrote(&mut self) {
         self.is_marked = false;
@@ -64,6 +86,52 @@ impl Session {
     /// How often rows went into a table.
     pub(crate) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Rows are about to be written by this plan. Says whether it is the first time.
+    pub(crate) fn relies_on(&mut self, plan: &Arc<Plan>) -> bool {
+        let is_new = !self.unproven.iter().any(|known| Arc::ptr_eq(known, plan));
+        if is_new {
+            self.unproven.push(Arc::clone(plan));
+        }
+        is_new
+    }
+
+    /// Nothing that was written by this plan is left.
+    pub(crate) fn forget(&mut self, plan: &Arc<Plan>) {
+        self.unproven.retain(|known| !Arc::ptr_eq(known, plan));
+    }
+
+    /// Whether a table may be another than the plan had it by which rows were written.
+    pub(crate) fn is_unproven(&self) -> bool {
+        !self.unproven.is_empty()
+    }
+
+    /// Statements that prove it, to be asked behind others: what was written keeps the tables as they are from then on.
+    /// They have to be asked, since a column of another type may take the old one's bytes for its own without a word.
+    pub(crate) fn proof(&self) -> String {
+        self.unproven.iter().map(|plan| format!("; {}", plan.mark_query)).collect()
+    }
+
+    /// Judges the answer to [`proof`](Self::proof).
+    ///
+    /// # Errors
+    /// [`Retry`](standpipe_core::ErrorKind::Retry): a table was changed. Its plan is not used any more.
+    pub(crate) fn prove(&mut self, answer: &Answer) -> Result<(), Error> {
+        let marks: Vec<&str> = answer.rows.iter().filter_map(|row| row.first()?.as_deref()).collect();
+        let mut changed = None;
+        for plan in self.unproven.drain(..) {
+            if !marks.contains(&plan.found.mark.as_str()) && !planted::is(Plant::ShapeBelieved) {
+                plan.set_stale();
+                changed = Some(plan);
+            }
+        }
+        match changed {
+            None => Ok(()),
+            Some(plan) => {
+                Err(Error::retry(format!("table {} was changed while rows were written to it", plan.table)))
+            }
+        }
     }
 
     /// Undoes what was written since the mark.

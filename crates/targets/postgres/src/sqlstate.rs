@@ -29,6 +29,7 @@ const PASSING: &[&str] = &[
 
 /// Codes of statements that no longer fit their table.
 const SHAPE: &[&str] = &[
+    "08P01", // protocol_violation: the column's type is wider now than what was copied
     "22P03", // invalid_binary_representation: the column has another type now
     "22P04", // bad_copy_file_format
     "42703", // undefined_column
@@ -47,6 +48,7 @@ pub(crate) fn of_write(code: &str) -> Means {
     }
     match &code[..code.len().min(2)] {
         // Whatever a trigger raises is about its row, also under a code of its own.
+        _ if code == "42622" => Means::Row, // name_too_long: a value of type name
         "22" | "23" | "21" | "44" | "54" | "P0" | "38" | "39" | "2F" | "09" => Means::Row,
         _ if PASSING.contains(&code) || is_kind_known(code) => Means::Transaction(of(code)),
         _ => Means::Row,

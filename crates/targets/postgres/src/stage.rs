@@ -7,7 +7,7 @@ use standpipe_core::{Block, Error};
 use crate::{
     copy::{Copying, Refused, Stop, append, stopped},
     error::{Failure, Refusal},
-    merge::{Merge, ROW_NUMBER},
+    merge::Merge,
     plan::Plan,
     rows::Rows,
     session::Session,
@@ -23,11 +23,16 @@ pub(crate) async fn merge(
     blocks: &[Block],
 ) -> Result<Vec<Refused>, Stop> {
     let stage = &merge.stage;
-    session.mark().await.map_err(stopped)?;
+    let mark = session.marking();
     session.wrote();
     // Rows of an earlier batch of this transaction may be left in it.
-    let make = format!("SET LOCAL client_min_messages = warning; {}; DELETE FROM {stage}", merge.make_stage);
+    let make = format!(
+        "{mark}SET LOCAL client_min_messages = warning; {}; DELETE FROM {stage}; \
+         RELEASE SAVEPOINT standpipe; SAVEPOINT standpipe",
+        merge.make_stage
+    );
     ask(session, &make).await?;
+    session.was_marked();
     let statement = format!("COPY {stage} ({}) FROM STDIN {}", merge.names, plan.form.options());
     let to = Copying {
         statement: &statement,
@@ -83,12 +88,13 @@ impl Source<'_> {
             Source::Stage(stage) if is_whole => merge.statement(stage, "ctid", ""),
             Source::Stage(stage) => {
                 // The stage is filled front to back and never changed: its order is the order of its rows.
+                let number = &merge.number;
                 let numbered =
-                    format!("(SELECT {}, row_number() OVER () AS {ROW_NUMBER} FROM {stage}) s", merge.names);
-                let condition = format!(" WHERE {ROW_NUMBER} BETWEEN {} AND {}", range.start + 1, range.end);
-                merge.statement(&numbered, ROW_NUMBER, &condition)
+                    format!("(SELECT {}, row_number() OVER () AS {number} FROM {stage}) s", merge.names);
+                let condition = format!(" WHERE {number} BETWEEN {} AND {}", range.start + 1, range.end);
+                merge.statement(&numbered, number, &condition)
             }
-            Source::Arrays(arrays) => merge.statement(&arrays.source(merge, range), ROW_NUMBER, ""),
+            Source::Arrays(arrays) => merge.statement(&arrays.source(merge, range), &merge.number, ""),
         }
     }
 }
@@ -107,9 +113,9 @@ pub(crate) async fn in_parts(
         if range.is_empty() {
             continue;
         }
-        session.mark().await.map_err(stopped)?;
+        let mark = session.marking();
         session.wrote();
-        let statement = source.statement(merge, &range, range == whole);
+        let statement = format!("{mark}{}", source.statement(merge, &range, range == whole));
         let Some(refusal) = refused_row(session.ask(&statement).await)? else {
             session.count_written();
             continue;
@@ -146,17 +152,23 @@ async fn ask(session: &mut Session, sql: &str) -> Result<(), Stop> {
         Err(Failure::Server(refusal)) if sqlstate::of_write(&refusal.code) == Means::Shape => {
             Err(Stop::Shape(refusal))
         }
-        Err(Failure::Server(refusal)) => Err(Stop::Failed(explained(&refusal))),
+        Err(Failure::Server(refusal)) => Err(Stop::Failed(explained(session, &refusal).await)),
         Err(failure) => Err(stopped(failure)),
     }
 }
 
-fn explained(refusal: &Refusal) -> Error {
-    if refusal.code != "42501" {
-        return refusal.explain("making the temporary table that rows are merged from");
+/// With the statement that allows temporary tables, if it is them that the role may not make.
+async fn explained(session: &mut Session, refusal: &Refusal) -> Error {
+    let plain = || refusal.explain("making the temporary table that rows are merged from");
+    let lacking = "SELECT format('GRANT TEMPORARY ON DATABASE %I TO %I;', current_database(), current_user) \
+         WHERE NOT pg_catalog.has_database_privilege(current_database(), 'TEMPORARY')";
+    if refusal.code != "42501" || session.undo().await.is_err() {
+        return plain();
     }
+    let answer = session.ask(lacking).await.unwrap_or_default();
+    let Some(grant) = answer.rows.first().and_then(|row| row.first()?.as_deref()) else { return plain() };
     let message = format!(
-        "{}; upsert, replace and ignore merge from a temporary table: have an owner run: GRANT TEMPORARY ON DATABASE .. TO ..;",
+        "{}; upsert, replace and ignore of many rows merge from a temporary table; have an owner run: {grant}",
         refusal.message
     );
     Error::invalid(message).with_code(refusal.code.clone())

@@ -17,6 +17,8 @@ pub(crate) struct Found {
     pub(crate) columns: Vec<FoundColumn>,
     /// Unique indexes and exclusion constraints, the primary key first.
     pub(crate) indexes: Vec<Index>,
+    /// Stands for all of this: when the table is changed, so is its mark.
+    pub(crate) mark: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +74,8 @@ pub(crate) async fn find(link: &mut Link, table: &TableName) -> Result<Option<Fo
             ("table", None) => {
                 refuse_what_takes_no_rows(table, text(3)?, text(4)? == "true")?;
                 let name = TableName { schema: Some(text(1)?.to_owned()), name: text(2)?.to_owned() };
-                found = Some(Found { name, columns: Vec::new(), indexes: Vec::new() });
+                let mark = text(5)?.to_owned();
+                found = Some(Found { name, columns: Vec::new(), indexes: Vec::new(), mark });
             }
             ("column", Some(found)) => found.columns.push(column(row)?),
             ("index", Some(found)) => index(row, found)?,
@@ -87,19 +90,44 @@ pub(crate) async fn find(link: &mut Link, table: &TableName) -> Result<Option<Fo
     Ok(found)
 }
 
+/// Of the table `c`: the transactions that last changed what describes its columns and indexes. Found before those are
+/// looked at: a change in between shows as another mark later.
+const MARK: &str = "pg_catalog.hashtextextended(c.oid::text || c.relhasrules::text || \
+     (SELECT coalesce(string_agg(a.attnum || ' ' || a.xmin, ',' ORDER BY a.attnum), '') \
+       FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0) || \
+     (SELECT coalesce(string_agg(i.indexrelid || ' ' || i.xmin, ',' ORDER BY i.indexrelid), '') \
+       FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid), 0)::text";
+
+/// Asks for a table's mark as it is now; no row where there is no such table.
+pub(crate) fn mark_query(table: &str) -> String {
+    format!(
+        "SELECT {MARK} FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({})",
+        literal(table)
+    )
+}
+
+/// Where the numbers of what users make begin (`FirstNormalObjectId`).
+const FIRST_OWN_OID: u32 = 16_384;
+
+/// The type that a column's domain is made of, through domains of domains, and its modifier.
+const BASE_TYPE: &str = "WITH RECURSIVE d(oid, modifier, depth) AS (SELECT a.atttypid, a.atttypmod, 0 \
+     UNION ALL SELECT t.typbasetype, t.typtypmod, d.depth + 1 FROM d \
+       JOIN pg_catalog.pg_type t ON t.oid = d.oid WHERE t.typtype = 'd') \
+     SELECT oid, modifier FROM d ORDER BY depth DESC LIMIT 1";
+
 fn query(table: &TableName) -> Result<String, Error> {
     let class = format!("pg_catalog.to_regclass({})", literal(&quoted_table(table)?));
     Ok(format!(
         "SELECT 'table', n.nspname::text, c.relname::text, c.relkind::text, \
-           EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '3')::text \
+           EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '3')::text, {MARK} \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {class}; \
          SELECT 'column', a.attname::text, b.oid::text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
            b.typtype::text, b.typcategory::text, \
-           (CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END)::text, (NOT a.attnotnull)::text, \
+           d.modifier::text, (NOT a.attnotnull)::text, \
            (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '' OR a.attidentity = 'a')::text, \
-           (a.attidentity <> '')::text \
-         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-           JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END \
+           (a.attidentity <> '')::text, pg_catalog.format_type(a.atttypid, -1), \
+           (a.atttypid < {FIRST_OWN_OID} AND a.attcollation < {FIRST_OWN_OID})::text \
+         FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL ({BASE_TYPE}) d JOIN pg_catalog.pg_type b ON b.oid = d.oid \
          WHERE a.attrelid = {class} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum; \
          SELECT 'index', c.relname::text, (i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL)::text, \
            a.attname::text \
@@ -134,12 +162,15 @@ fn column(row: &[Option<String>]) -> Result<FoundColumn, Error> {
     let number = || Error::new(ErrorKind::Corrupt, "the server's answer about a column has no number");
     let class = match (text(4)?, text(5)?) {
         ("e", _) => Class::Enum,
+        ("c", _) => Class::Composite,
         (_, "A") => Class::Array,
         _ => Class::Base,
     };
     let kind = PgType {
         oid: text(2)?.parse().map_err(|_| number())?,
         declared: text(3)?.to_owned(),
+        bare: text(11)?.to_owned(),
+        is_built_in: is(12)?,
         class,
         modifier: text(6)?.parse().map_err(|_| number())?,
     };
@@ -178,6 +209,7 @@ pub(crate) fn absent(table: &TableName) -> Error {
 
 pub(crate) async fn create(
     link: &mut Link,
+    begin: &str,
     table: &TableName,
     schema: &Schema,
     key: &[String],
@@ -186,7 +218,7 @@ pub(crate) async fn create(
         return Ok(());
     }
     let statement = create_statement(table, schema, key)?;
-    match link.ask(&statement).await {
+    match link.ask_alone(begin, &statement).await {
         Ok(_) => Ok(()),
         Err(Failure::Server(refusal)) if is_made_twice(&refusal) => Ok(()),
         Err(Failure::Server(refusal)) if refusal.code == "42501" => Err(needs_rights(&refusal, &statement)),
@@ -194,7 +226,12 @@ pub(crate) async fn create(
     }
 }
 
-pub(crate) async fn add_column(link: &mut Link, table: &TableName, column: &Column) -> Result<(), Error> {
+pub(crate) async fn add_column(
+    link: &mut Link,
+    begin: &str,
+    table: &TableName,
+    column: &Column,
+) -> Result<(), Error> {
     let found = find(link, table).await?.ok_or_else(|| absent(table))?;
     if found.column(&column.name).is_some() {
         return Ok(());
@@ -204,7 +241,7 @@ pub(crate) async fn add_column(link: &mut Link, table: &TableName, column: &Colu
         quoted_table(&found.name)?,
         definition(column, false)?
     );
-    match link.ask(&statement).await {
+    match link.ask_alone(begin, &statement).await {
         Ok(_) => Ok(()),
         Err(Failure::Server(refusal)) if is_made_twice(&refusal) => Ok(()),
         Err(Failure::Server(refusal)) if refusal.code == "42501" => Err(needs_rights(&refusal, &statement)),

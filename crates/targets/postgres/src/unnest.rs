@@ -8,7 +8,7 @@ use standpipe_row::Tuples;
 use crate::{
     copy::{Refused, Stop},
     json_array::quote,
-    merge::{Merge, ROW_NUMBER},
+    merge::Merge,
     name::push_literal,
     plan::Plan,
     session::Session,
@@ -43,17 +43,16 @@ impl Arrays {
                 for (column, (field, way)) in tuple.fields().zip(&plan.ways).enumerate() {
                     text.clear();
                     let value = match field.bytes {
-                        None => way.null.map_or(Ok(None), |reason| Err(reason.to_owned())),
-                        Some(bytes) => way.text(bytes, &mut scratch, &mut text).and_then(|()| {
-                            String::from_utf8(text.clone())
-                                .map(Some)
-                                .map_err(|_| "text that is no UTF-8".to_owned())
-                        }),
+                        None => way.null.map_or(Ok(None), |reason| Err((None, reason.to_owned()))),
+                        Some(bytes) => match way.text(bytes, &mut scratch, &mut text) {
+                            Ok(()) => text_of(&text).map(Some),
+                            Err(reason) => Err((None, reason)),
+                        },
                     };
                     match value {
                         Ok(value) => values.push(value),
-                        Err(reason) => {
-                            fault = Some((column, reason));
+                        Err((code, reason)) => {
+                            fault = Some((column, code, reason));
                             break;
                         }
                     }
@@ -65,11 +64,11 @@ impl Arrays {
                             column.push(value);
                         }
                     }
-                    Some((column, reason)) => read.rejects.push(Reject {
+                    Some((column, code, reason)) => read.rejects.push(Reject {
                         block: number,
                         row,
                         column: block.schema.columns().get(column).map(|column| column.name.clone()),
-                        code: None,
+                        code: code.map(str::to_owned),
                         reason,
                     }),
                 }
@@ -80,9 +79,12 @@ impl Arrays {
 
     /// These rows as a FROM item.
     pub(crate) fn source(&self, merge: &Merge, range: &Range<u32>) -> String {
-        let mut sql = String::from("unnest(");
+        let mut sql = match &merge.picked {
+            Some(picked) => format!("(SELECT {picked}, {} FROM unnest(", merge.number),
+            None => String::from("unnest("),
+        };
         let mut array = Vec::new();
-        for (index, (column, kind)) in self.columns.iter().zip(&merge.types).enumerate() {
+        for (index, (column, kind)) in self.columns.iter().zip(&merge.sent).enumerate() {
             if index > 0 {
                 sql.push_str(", ");
             }
@@ -107,9 +109,19 @@ impl Arrays {
         sql.push_str(") WITH ORDINALITY s(");
         sql.push_str(&merge.names);
         sql.push_str(", ");
-        sql.push_str(ROW_NUMBER);
-        sql.push(')');
+        sql.push_str(&merge.number);
+        sql.push_str(if merge.picked.is_some() { ")) p" } else { ")" });
         sql
+    }
+}
+
+/// The text of a value. What no text of the server holds would end the statement, and with it the connection.
+fn text_of(text: &[u8]) -> Result<String, (Option<&'static str>, String)> {
+    let refused = |reason: &str| (Some("22021"), reason.to_owned());
+    match std::str::from_utf8(text) {
+        Ok(text) if text.contains('\0') => Err(refused("invalid byte sequence for encoding \"UTF8\": 0x00")),
+        Ok(text) => Ok(text.to_owned()),
+        Err(error) => Err(refused(&format!("invalid byte sequence for encoding \"UTF8\": {error}"))),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     copy::{Copying, Refused, Stop, append, stopped},
     error::Failure,
     plan::{Form, Plan},
+    planted::{self, Plant},
     postgres::Shared,
     rows::Rows,
     session::Session,
@@ -37,6 +38,9 @@ impl Writing<'_> {
         for run in runs(&batch.blocks) {
             self.run(session, batch, run, &mut rejects).await?;
         }
+        if planted::is(Plant::RejectsForgotten) {
+            rejects.clear();
+        }
         rejects.sort_by_key(|reject| (reject.block, reject.row));
         Ok(rejects)
     }
@@ -54,20 +58,28 @@ impl Writing<'_> {
         let mut plan = self.shared.plans.plan(session.link()?, &batch.destination, schema).await?;
         let written = session.written();
         for _ in 0..SHAPES_MAX {
-            let refusal = match self.rows(session, &plan, blocks, run.start).await {
-                Ok(found) => {
-                    rejects.extend(found);
-                    return Ok(());
+            let mut refusal = None;
+            if !plan.is_stale() {
+                let is_first = session.relies_on(&plan);
+                let refused = match self.rows(session, &plan, blocks, run.start).await {
+                    Ok(found) => {
+                        rejects.extend(found);
+                        return Ok(());
+                    }
+                    Err(Stop::Failed(error)) => return Err(error),
+                    Err(Stop::Shape(refused)) => refused,
+                };
+                session.undo().await.map_err(|failure| failure.explain("going back before the rows"))?;
+                if session.written() != written {
+                    // Some of the rows are in: writing the run again would double them.
+                    return Err(
+                        refused.as_kind(ErrorKind::Retry, "the table changed while rows were written to it")
+                    );
                 }
-                Err(Stop::Failed(error)) => return Err(error),
-                Err(Stop::Shape(refusal)) => refusal,
-            };
-            session.undo().await.map_err(|failure| failure.explain("going back before the rows"))?;
-            if session.written() != written {
-                // Some of the rows are in: writing the run again would double them.
-                return Err(
-                    refusal.as_kind(ErrorKind::Retry, "the table changed while rows were written to it")
-                );
+                if is_first {
+                    session.forget(&plan);
+                }
+                refusal = Some(refused);
             }
             let new = match self.shared.plans.look_again(session.link()?, &batch.destination, schema).await {
                 Ok(new) => new,
@@ -78,7 +90,9 @@ impl Writing<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            if new.found == plan.found {
+            if let Some(refusal) = refusal
+                && new.found == plan.found
+            {
                 let doing = format!("writing to table {}", batch.destination.table);
                 return Err(refusal.as_kind(ErrorKind::Invalid, &doing));
             }
@@ -99,14 +113,7 @@ impl Writing<'_> {
         }
         let count: u32 = blocks.iter().map(|block| block.rows).sum();
         let rejects = match &plan.merge {
-            Some(merge)
-                if self.is_two_phase
-                    || (count <= self.shared.settings.unnest_rows_max && !merge.has_arrays) =>
-            {
-                if merge.has_arrays {
-                    let message = "a prepared transaction merges no arrays: it may use no temporary table";
-                    return Err(Stop::Failed(Error::invalid(message)));
-                }
+            Some(merge) if self.is_two_phase || count <= self.shared.settings.unnest_rows_max => {
                 let read = Arrays::read(blocks, first_block, plan).map_err(Stop::Failed)?;
                 let refused = unnest::merge(session, merge, &read.arrays).await?;
                 let mut rejects = read.rejects;

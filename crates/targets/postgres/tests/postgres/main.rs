@@ -1,5 +1,29 @@
 //! PostgreSQL as a target, on a real server: `cargo xtask test`, or `eval "$(cargo xtask services env)"` first.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "these are tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    reason = "these are tests"
+)]
 
+mod access;
+mod bad_rows;
+mod bouncer;
 mod conformance;
+mod dropped;
+mod edges;
+mod locks;
+mod lost;
+mod merges;
+mod parallel;
+mod places;
+mod proxy;
+mod roles;
+mod rows;
+mod schema;
 mod server;
+mod two_phase;
+mod types;
+mod world;

@@ -15,6 +15,8 @@ pub(crate) struct Database {
     server: String,
     pub(crate) url: String,
     pub(crate) name: String,
+    /// What the test itself asks goes over this one.
+    own: tokio::sync::Mutex<PgConnection>,
 }
 
 impl Database {
@@ -29,7 +31,8 @@ impl Database {
         let mut connection = PgConnection::connect(&server).await.unwrap();
         run(&mut connection, &format!("CREATE DATABASE {name}")).await;
         let url = in_database(&server, &name);
-        Some(Database { server, url, name })
+        let own = tokio::sync::Mutex::new(PgConnection::connect(&url).await.unwrap());
+        Some(Database { server, url, name, own })
     }
 
     pub(crate) async fn open(&self) -> Postgres {
@@ -46,13 +49,13 @@ impl Database {
 
     /// Runs statements, each of which must succeed.
     pub(crate) async fn run(&self, sql: &str) {
-        run(&mut self.connection().await, sql).await;
+        run(&mut *self.own.lock().await, sql).await;
     }
 
     /// The rows of a query, as the server's own text.
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
-        let mut connection = self.connection().await;
-        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+        let mut connection = self.own.lock().await;
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *connection).await.unwrap();
         let text = |row: &sqlx::postgres::PgRow, column| {
             let value = row.try_get_raw(column).unwrap();
             (!value.is_null()).then(|| value.as_str().unwrap().to_owned())
