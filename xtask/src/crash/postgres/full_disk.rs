@@ -16,12 +16,15 @@ use crate::{crash::Dice, interrupt};
 pub(super) const FULL_DISKS: Kind =
     Kind { name: "full disks", short: "full", disturb: fill_disk, log: Logged::Always };
 
-/// Six segments of the log, of which there are about thirty in a load of all flights.
-const DISK: &str = "size=24m";
+/// More than the log takes: it is full when something else takes the room.
+const DISK: &str = "size=256m";
 
 /// The log's disk is filled while the server does not answer, and freed later. The client waits for room, or ends and names the
 /// disk, or is killed meanwhile; what it acknowledged is there in the end.
 fn fill_disk(ground: &mut Ground, load: &Load, dice: &mut Dice, _left: u32, tally: &mut Tally) -> Result<(), String> {
+    // Half of them with a limit to reach, too.
+    let more = if dice.below(2) == 0 { vec!["--wal-max".to_owned(), "16MiB".to_owned()] } else { Vec::new() };
+    let load = &Load { more, ..load.clone() };
     let dir = load.log.clone().ok_or("a disk of a log that is not there")?;
     let disk = Disk::mount(&dir)?;
     let proxy = ground.proxy()?;
