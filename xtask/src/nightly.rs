@@ -29,6 +29,10 @@ pub(crate) fn run() -> Outcome {
             stages.run(&name, 1200, || crash::run(&crash::CrashArgs::long(stdin, seed)));
         }
     }
+    for seed in 1..=2 {
+        let name = format!("crash: PostgreSQL, 200 kills and more, seed {seed}");
+        stages.run(&name, 2400, || crash::run(&crash::CrashArgs::postgres_long(seed)));
+    }
     stages.run("bench: every workload", 2400, || bench(&["run", "--full"]));
     stages.run("bench: planted slowdowns", 3600, || bench(&["selftest"]));
     stages.run("bench: an hour of the pool", 4200, || {

@@ -47,6 +47,7 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
     stages.run("packages", 60, packages);
     stages.run("crash: file, 25 kills", 300, || crash::run(&crash::CrashArgs::ci(false)));
     stages.run("crash: stdin, 25 kills", 300, || crash::run(&crash::CrashArgs::ci(true)));
+    crash_postgres(&mut stages);
     if let Some(support) = support {
         support.finish(&mut stages);
     }
@@ -54,6 +55,20 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
         advisories(&mut stages);
     }
     stages.finish()
+}
+
+/// Against a server of its own, which is killed too.
+fn crash_postgres(stages: &mut Stages) {
+    const NAME: &str = "crash: PostgreSQL, 20 kills and more";
+    if !stages.wants(NAME) {
+        return;
+    }
+    match crash::postgres::server() {
+        Ok(server) => {
+            stages.run(NAME, 120, || crash::postgres::run_on(server, &crash::CrashArgs::postgres_short()));
+        }
+        Err(why) => stages.skip(NAME, &why.to_string(), true),
+    }
 }
 
 /// The sweeps once more, with the counts that they print: how much was tried is part of what they show.

@@ -37,7 +37,8 @@ impl Receipt {
     ///
     /// # Errors
     /// [`SinkError::Log`]: the rows may or may not be in the log ([`InDoubt`](standpipe_core::ErrorKind::InDoubt)), or are not
-    /// ([`Retry`](standpipe_core::ErrorKind::Retry)). Any other error: the sink was dropped or stopped first, and the rows may or may not
+    /// ([`Retry`](standpipe_core::ErrorKind::Retry): the disk had no room for what the log had taken); either ends the sink, so that
+    /// nothing of a later write is taken behind the hole. Any other error: the sink was dropped or stopped first, and the rows may or may not
     /// be in the log.
     ///
     /// # Cancel safety

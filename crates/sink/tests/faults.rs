@@ -9,9 +9,10 @@ use common::*;
 use standpipe_core::ErrorKind;
 use standpipe_sink::{Settings, Sink, SinkError};
 use standpipe_testkit::{
-    Crash, SimTarget, VecLog, VecStore,
+    Crash, Fault as DiskFault, MemStorage, SimTarget, VecLog, VecStore,
     target::{CallKind, Fault, Gate, Mistake},
 };
+use standpipe_wal::Wal;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -349,6 +350,46 @@ async fn a_full_log_makes_writers_wait_and_go_on() {
     within(writer).await;
     within(sink.close(LONG)).await.unwrap();
     assert_eq!(ids(&target, "a"), (0..40).collect::<Vec<_>>());
+}
+
+/// The log takes a record and finds only then that the disk has no room for it. Nobody looks at the receipts.
+#[tokio::test]
+async fn l11_a_disk_that_is_full_later_is_told_and_leaves_no_hole() {
+    const ROWS: i64 = 600;
+    let (mut whole, mut cut) = (0, 0);
+    for call in 1..200 {
+        let (disk, target) = (MemStorage::new(), target(&["a"]));
+        let open = || {
+            let small = standpipe_wal::Settings {
+                segment_bytes: 16 << 10,
+                segment_ahead: false,
+                ..standpipe_wal::Settings::default()
+            };
+            open_on(Wal::open_in(disk.clone(), small).unwrap(), target.connect(), settings())
+        };
+        let sink = open().await.unwrap();
+        let stream = sink.stream(spec("a", 1)).await.unwrap();
+        acknowledge(&sink, &stream, 0..60).await.unwrap();
+        disk.fail_call(disk.calls() + call, DiskFault::ENOSPC);
+        let mut outcome = Ok(());
+        for first in (60..ROWS).step_by(60) {
+            let written = within(sink.write(&stream, stream.rows(&rows(first..first + 60)).unwrap())).await;
+            outcome = outcome.and(written.map(drop));
+        }
+        let outcome = outcome.and(within(sink.close(LONG)).await.map(drop));
+        disk.clear_faults();
+        within(open().await.unwrap().close(LONG)).await.unwrap();
+        let there = ids(&target, "a");
+        assert_eq!(there, (0..there.len() as i64).collect::<Vec<_>>(), "call {call}: a hole");
+        match outcome {
+            Ok(()) => {
+                assert_eq!(there.len() as i64, ROWS, "call {call}: rows are lost, and nobody is told");
+                whole += 1;
+            }
+            Err(_) => cut += 1,
+        }
+    }
+    assert!(whole > 0 && cut > 3, "{whole} {cut}");
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ impl Load {
 }
 
 /// Feeds the header and all records from the given one on.
-fn feed(pipe: &mut impl Write, source: &Source, from: Option<u64>) -> std::io::Result<()> {
+pub(super) fn feed(pipe: &mut impl Write, source: &Source, from: Option<u64>) -> std::io::Result<()> {
     let Some(from) = from else { return Ok(()) };
     let mut pipe = std::io::BufWriter::with_capacity(64 << 10, pipe);
     writeln!(pipe, "{}", source.header)?;
@@ -103,7 +103,7 @@ fn wait(child: &mut Child, deadline: Option<Instant>) -> Result<Option<i32>, Str
 }
 
 /// What the child says on its two outputs.
-struct Said {
+pub(super) struct Said {
     acknowledged: std::sync::Mutex<mpsc::Receiver<u64>>,
     number: std::sync::Mutex<Option<mpsc::Sender<u64>>>,
     lines: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
@@ -111,23 +111,23 @@ struct Said {
 
 impl Said {
     /// The number of records that an interrupted run left acknowledged; `None` when the child ended before it said so.
-    fn acknowledged(&self) -> Option<u64> {
+    pub(super) fn acknowledged(&self) -> Option<u64> {
         self.acknowledged.lock().ok()?.recv().ok()
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         if let Ok(mut number) = self.number.lock() {
             number.take();
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.lines.lock().map(|lines| lines.join("\n")).unwrap_or_default()
     }
 }
 
 /// Reads both outputs to their ends, so that the child never waits for us.
-fn listen(child: &mut Child) -> Said {
+pub(super) fn listen(child: &mut Child) -> Said {
     let (number, acknowledged) = mpsc::channel();
     let lines = std::sync::Arc::<std::sync::Mutex<Vec<String>>>::default();
     if let Some(errors) = child.stderr.take() {

@@ -3,6 +3,7 @@
 
 mod child;
 mod compare;
+pub(crate) mod postgres;
 mod source;
 
 use std::{
@@ -14,6 +15,7 @@ use clap::Args;
 
 use crate::{Outcome, data, interrupt, stage::cargo};
 use child::{Ended, Load};
+use postgres::Counts;
 use source::Source;
 
 /// The arguments of `crash`.
@@ -31,15 +33,28 @@ pub(crate) struct CrashArgs {
     /// Feed through standard input and the log, from the number that the next run prints
     #[arg(long)]
     stdin: bool,
+    #[command(flatten)]
+    counts: Counts,
 }
 
 impl CrashArgs {
     pub(crate) fn ci(stdin: bool) -> Self {
-        CrashArgs { target: "sqlite".into(), kills: 25, seed: 1, stdin }
+        CrashArgs { target: "sqlite".into(), kills: 25, seed: 1, stdin, counts: Counts::default() }
+    }
+
+    /// About a minute against PostgreSQL.
+    pub(crate) fn postgres_short() -> Self {
+        let counts = Counts { rows: Some(60_000), ..Counts::default() };
+        CrashArgs { target: "postgres".into(), kills: 20, seed: 1, stdin: false, counts }
+    }
+
+    /// As much as is claimed, against PostgreSQL.
+    pub(crate) fn postgres_long(seed: u64) -> Self {
+        CrashArgs { target: "postgres".into(), kills: 200, seed, stdin: false, counts: Counts::default() }
     }
 
     pub(crate) fn long(stdin: bool, seed: u64) -> Self {
-        CrashArgs { target: "sqlite".into(), kills: 250, seed, stdin }
+        CrashArgs { target: "sqlite".into(), kills: 250, seed, stdin, counts: Counts::default() }
     }
 }
 
@@ -55,8 +70,10 @@ struct Totals {
 }
 
 pub(crate) fn run(args: &CrashArgs) -> Outcome {
-    if args.target != "sqlite" {
-        return Err(format!("{}: this version knows the target sqlite only", args.target));
+    match args.target.as_str() {
+        "sqlite" => {}
+        "postgres" => return postgres::run(args),
+        other => return Err(format!("{other}: this version knows the targets sqlite and postgres")),
     }
     cargo(&["build", "--release", "--quiet", "--package", "standpipe-cli"])?;
     let scratch = data::scratch(if args.stdin { "crash-stdin" } else { "crash-file" })?;
