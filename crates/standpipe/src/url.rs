@@ -55,8 +55,10 @@ impl FromStr for TargetUrl {
 
     fn from_str(url: &str) -> Result<Self, Error> {
         let (scheme, rest) = url.split_once(':').ok_or_else(|| {
+            // Something else than a URL may hold a password.
+            let shown = if url.contains(['=', '@']) { "this" } else { url };
             Error::invalid(format!(
-                "{url:?} is no target; targets look like sqlite:PATH or postgres://USER@HOST/DATABASE, for example \
+                "{shown:?} is no target; targets look like sqlite:PATH or postgres://USER@HOST/DATABASE, for example \
                  sqlite:flights.db"
             ))
         })?;

@@ -22,6 +22,8 @@ use crate::{passfile, service, url};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     pub(crate) host: Host,
+    /// Where the host is, where that is not to be looked up: the host is the name that the certificate shows.
+    pub(crate) host_address: Option<String>,
     pub(crate) port: u16,
     pub(crate) user: String,
     pub(crate) password: Option<String>,
@@ -101,7 +103,8 @@ impl FromStr for Address {
         let user = get("user").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
         let user = user.unwrap_or_else(|| "postgres".to_owned());
         let database = get("dbname").unwrap_or_else(|| user.clone());
-        let host = host(get("host"), get("hostaddr"));
+        let host_address = get("hostaddr");
+        let host = host(get("host").or_else(|| host_address.clone()));
         let shown = match &host {
             Host::Tcp(host) => host.as_str(),
             Host::Unix(_) => "localhost",
@@ -117,6 +120,7 @@ impl FromStr for Address {
             application_name: get("application_name").unwrap_or_else(|| "standpipe".to_owned()),
             options: get("options"),
             host,
+            host_address,
             port,
             user,
             password,
@@ -137,8 +141,8 @@ fn at_home(path: &str) -> Option<PathBuf> {
     Some(Path::new(&env::var_os("HOME")?).join(path)).filter(|path| path.is_file())
 }
 
-fn host(host: Option<String>, address: Option<String>) -> Host {
-    match address.or(host) {
+fn host(host: Option<String>) -> Host {
+    match host {
         Some(directory) if directory.starts_with('/') => Host::Unix(PathBuf::from(directory)),
         Some(host) => Host::Tcp(host),
         None if Path::new(SOCKETS).is_dir() => Host::Unix(PathBuf::from(SOCKETS)),

@@ -18,7 +18,13 @@ const WAITS: Duration = Duration::from_secs(6);
 
 /// The client is stopped in the midst of its work, a second one runs the same command, and then the first one goes on: it must
 /// end as fenced, and write nothing.
-fn take_over(ground: &mut Ground, load: &Load, dice: &mut Dice, _left: u32, tally: &mut Tally) -> Result<(), String> {
+fn take_over(
+    ground: &mut Ground,
+    load: &Load,
+    dice: &mut Dice,
+    _left: u32,
+    tally: &mut Tally,
+) -> Result<(), String> {
     let proxy = ground.proxy()?;
     let moment = moment(ground, dice);
     let mut first = ground.start(load, Some(&proxy))?;
@@ -31,7 +37,8 @@ fn take_over(ground: &mut Ground, load: &Load, dice: &mut Dice, _left: u32, tall
     let is_killed = dice.below(3) == 0;
     let mut second = ground.start(load, None)?;
     let killed_at = ground.whole.took.mul_f64(dice.share() * (1.0 - share));
-    let has_ended = !second.until(|second| if is_killed { second.runs_for() > killed_at } else { second.runs_for() > WAITS })?;
+    let has_ended = !second
+        .until(|second| if is_killed { second.runs_for() > killed_at } else { second.runs_for() > WAITS })?;
     if !has_ended && is_killed {
         second.kill()?;
     }

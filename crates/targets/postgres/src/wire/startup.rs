@@ -31,7 +31,10 @@ pub(super) async fn connect(address: &Address) -> Result<Stream, Failure> {
         }
         Host::Tcp(host) => host,
     };
-    let mut stream = TcpStream::connect((host.as_str(), address.port)).await.map_err(lost)?;
+    let mut stream =
+        TcpStream::connect((address.host_address.as_ref().unwrap_or(host).as_str(), address.port))
+            .await
+            .map_err(lost)?;
     // Without it each COPY waits for the 40 ms after which the server says that it has heard us.
     stream.set_nodelay(true).map_err(lost)?;
     if address.tls == TlsMode::Disable {

@@ -34,7 +34,9 @@ pub(super) async fn wrap(
     let name = ServerName::try_from(host.to_owned()).map_err(|error| refused(&format!("{host}: {error}")))?;
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| match error.kind() {
         // What rustls itself finds wrong: a certificate, a version.
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => refused(&error.to_string()),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => refused(&format!(
+            "{error}: the server's certificate is not one that the roots vouch for, or not for {host}"
+        )),
         _ => lost(error),
     })
 }

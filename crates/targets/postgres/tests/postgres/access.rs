@@ -59,9 +59,12 @@ async fn tls() {
         assert!(error.to_string().contains(says), "{query}: {error}");
     }
     // The name is checked too.
-    let by_name = of(&format!("sslmode=verify-full&sslrootcert={ca}")).replace("127.0.0.1", "127.0.0.2");
+    let by_name = of(&format!("sslmode=verify-full&sslrootcert={ca}&hostaddr=127.0.0.1"))
+        .replace("@127.0.0.1", "@db.example.org");
     let error = connects(&by_name).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+    connects(&by_name.replace("verify-full", "verify-ca")).await.unwrap();
     database.end().await;
 }
 
