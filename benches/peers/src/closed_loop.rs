@@ -153,6 +153,11 @@ pub(crate) fn runtime() -> Outcome<Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_time().build()?)
 }
 
+/// The same with the network.
+pub(crate) fn runtime_with_io() -> Outcome<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
 /// Repeats `unit` until the span is over, after a warm-up; `unit` says how much work it did and how long that took,
 /// preparing and checking left out.
 pub(crate) fn repeat(

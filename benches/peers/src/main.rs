@@ -10,16 +10,23 @@ mod limit;
 mod log;
 mod pool;
 mod sqlite;
+mod targets;
 
 use std::process::ExitCode;
 
 use standpipe_harness::{Reserved, program};
 
 fn main() -> ExitCode {
-    let workloads =
-        [log::workloads(), pool::workloads(), buffer::workloads(), sqlite::workloads(), limit::workloads()]
-            .concat();
-    program(&workloads, &reserved(), &[sqlite::PYTHON_VENV])
+    let workloads = [
+        log::workloads(),
+        pool::workloads(),
+        buffer::workloads(),
+        sqlite::workloads(),
+        targets::workloads(),
+        limit::workloads(),
+    ]
+    .concat();
+    program(&workloads, &reserved(), &[&[sqlite::PYTHON_VENV], &targets::KEYS[..]].concat())
 }
 
 fn reserved() -> Vec<Reserved> {

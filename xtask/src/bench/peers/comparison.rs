@@ -46,6 +46,14 @@ pub(crate) enum Role {
 /// The name of the contender that all are held against.
 const STANDARD: &str = "standpipe";
 
+/// What is told beside the figure that is compared, where it is there, and how the table calls it.
+const TOLD: [(&str, &str); 4] = [
+    ("client_cpu", "client CPU"),
+    ("server_cpu", "server CPU"),
+    ("peak_resident", "peak memory"),
+    ("round_trips", "round trips"),
+];
+
 /// The comparisons of a record, in its order. A workload without contenders is one by itself.
 pub(crate) fn comparisons(results: &[Measured]) -> Vec<Comparison<'_>> {
     let mut names: Vec<&str> = Vec::new();
@@ -86,6 +94,11 @@ impl<'a> Comparison<'a> {
             head.extend(["standpipe is", "95% interval"]);
         }
         head.extend(&percentiles);
+        let told: Vec<_> = TOLD
+            .into_iter()
+            .filter(|(name, _)| self.contenders.iter().any(|one| one.measured.series(name).is_some()))
+            .collect();
+        head.extend(told.iter().map(|(_, head)| *head));
         let mut table = Table::new(head.clone());
         for column in 2..head.len() {
             table = table.right(column);
@@ -104,7 +117,7 @@ impl<'a> Comparison<'a> {
                 row.push(one.ratio.map_or_else(|| Cell::from(""), |ratio| ratio.cell(one.role)));
                 row.push(Cell::from(one.ratio.map_or_else(String::new, |r| r.interval())).tone(Tone::Faint));
             }
-            for name in &percentiles {
+            for name in percentiles.iter().copied().chain(told.iter().map(|(name, _)| *name)) {
                 let series = one.measured.series(name);
                 row.push(
                     series.map_or_else(String::new, |s| units::value(median(&s.values), &s.unit)).into(),

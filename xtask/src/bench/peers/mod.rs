@@ -4,6 +4,7 @@ mod comparison;
 mod ratio;
 mod sampling;
 mod selection;
+mod server;
 mod venv;
 
 use std::{
@@ -23,9 +24,10 @@ use super::{
     catalogue::Catalogue,
     date, home,
     record::Measured,
+    sampler::Sampler,
     table::{Table, Tone, painted},
 };
-use crate::data;
+use crate::{data, services::Postgres};
 
 /// The arguments of `bench peers`.
 #[derive(Args)]
@@ -78,6 +80,7 @@ pub(crate) fn run(args: &PeersArgs) -> crate::Outcome {
             rest
         }
     };
+    let (_server, chosen) = with_server(&mut sampler, &mut sampling, chosen)?;
     if !args.with_rocksdb && chosen.iter().any(|one| one.group == "log") {
         sampling.left_out("RocksDB", "--with-rocksdb builds it, which takes many minutes and libclang");
     }
@@ -100,6 +103,29 @@ pub(crate) fn run(args: &PeersArgs) -> crate::Outcome {
         path.display()
     );
     sampling.outcome()
+}
+
+/// Starts what the comparisons of targets need, where any was chosen. Who needs it and can't have it is left out.
+fn with_server(
+    sampler: &mut Sampler,
+    sampling: &mut Sampling,
+    chosen: Vec<Listed>,
+) -> Result<(Option<Postgres>, Vec<Listed>), String> {
+    if !chosen.iter().any(server::is_needed) {
+        return Ok((None, chosen));
+    }
+    match server::ready(&sampler.set) {
+        Ok((server, mut set)) => {
+            sampler.set.append(&mut set);
+            Ok((server, chosen))
+        }
+        Err(why) => {
+            super::interrupt::check()?;
+            let (left_out, rest): (Vec<_>, Vec<_>) = chosen.into_iter().partition(server::is_needed);
+            sampling.skip(&left_out, &why);
+            Ok((None, rest))
+        }
+    }
 }
 
 /// The setting that tells the workloads where Python is.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use standpipe_harness::{Listed, Sample};
 
-use super::{PYTHON_VENV, selection::comparison_of};
+use super::{PYTHON_VENV, selection::comparison_of, server};
 use crate::bench::{
     interrupt,
     progress::Progress,
@@ -82,8 +82,8 @@ impl Sampling {
                             Ok(mut sample) => {
                                 let unused = &sample.settings_unused;
                                 used.extend(given.iter().filter(|key| !unused.contains(key)).cloned());
-                                // Most contenders are no Python, and nobody asked them to be.
-                                sample.settings_unused.retain(|key| key != PYTHON_VENV);
+                                // Most contenders need no Python and no server, and nobody asked them to.
+                                sample.settings_unused.retain(|key| !is_ours(key));
                                 self.record.add(one, sample);
                             }
                             Err(error) => self.fail(one, error, &progress)?,
@@ -117,6 +117,11 @@ impl Sampling {
         let lines: Vec<_> = self.failed.iter().map(|(name, error)| format!("  {name}: {error}")).collect();
         Err(format!("contenders that failed: {}\n{}", lines.len(), lines.join("\n")))
     }
+}
+
+/// Whether it was said by us and by no person.
+fn is_ours(key: &str) -> bool {
+    key == PYTHON_VENV || server::KEYS.contains(&key)
 }
 
 fn key(pair: &str) -> Option<String> {
