@@ -24,7 +24,7 @@ mod watch;
 use std::{io, process::Command, sync::Arc, time::Duration};
 
 use standpipe::{
-    DeadLetterFile, Settings, TableName, Target, TargetUrl, open_target_within,
+    DeadLetterFile, Settings, SinkError, TableName, Target, TargetUrl, open_target_within,
     sink::{DeadLetters, Retry},
 };
 use tokio::runtime::{Builder, Runtime};
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<Exit, Failure> {
     let target = if is_open { Some(open(args, &url, &runtime, &interrupt)?) } else { None };
     let describe = |table: &TableName| match &target {
         Some(target) => context::patiently(args.retry_for, &interrupt, || {
-            Ok(Ok(runtime.block_on(target.describe(table))?))
+            Ok(runtime.block_on(target.describe(table)).map_err(SinkError::from))
         }),
         None => Ok(None),
     };
@@ -118,7 +118,7 @@ fn open(
     let patience = args.retry_for.clamp(Duration::from_millis(1), Duration::from_secs(2));
     let create = args.create && !args.dry_run;
     context::patiently(args.retry_for, interrupt, || {
-        Ok(Ok(runtime.block_on(open_target_within(url, create, patience))?))
+        Ok(runtime.block_on(open_target_within(url, create, patience)).map_err(SinkError::from))
     })
 }
 

@@ -101,6 +101,9 @@ pub(crate) fn advice(code: &str) -> Option<&'static str> {
             "the server has no connection left; lower the number of connections, or raise max_connections"
         }
         "53100" => "the server's disk is full; make room, then the same call succeeds",
+        "57014" => {
+            "a statement_timeout of the role, or somebody, cut it off: raise the timeout, or send smaller batches"
+        }
         "55P03" => "somebody else holds the lock",
         "57P03" => "the server is starting, stopping or recovering",
         _ => return None,
