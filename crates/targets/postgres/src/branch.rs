@@ -6,8 +6,15 @@ use standpipe_core::{
 };
 
 use crate::{
-    dead_letters, error::Failure, holder, ledger, name::literal, planted::{self, Plant}, postgres::Shared, session::Session,
-    sqlstate, write::Writing,
+    dead_letters,
+    error::Failure,
+    holder, ledger,
+    name::literal,
+    planted::{self, Plant},
+    postgres::Shared,
+    session::Session,
+    sqlstate,
+    write::Writing,
 };
 
 /// A transaction of the server.

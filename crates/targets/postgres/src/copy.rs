@@ -137,7 +137,9 @@ async fn copy(
     match session.link().map_err(Stop::Failed)?.copy(to.statement, pieces).await {
         Ok(_) => Ok(None),
         Err(Failure::Server(refusal)) => match sqlstate::of_write(&refusal.code) {
-            Means::Row if planted::is(Plant::WholeBatchFails) => Err(Stop::Failed(refusal.explain("writing"))),
+            Means::Row if planted::is(Plant::WholeBatchFails) => {
+                Err(Stop::Failed(refusal.explain("writing")))
+            }
             Means::Row => Ok(Some(*refusal)),
             Means::Shape => {
                 session.undo().await.map_err(stopped)?;

@@ -206,7 +206,12 @@ pub(crate) async fn advance(
         session.proof(),
     );
     let statement = if planted::is(Plant::FenceOutside) {
-        format!("SELECT FROM {} WHERE {} AND epoch = {}", ledger.table, lane_is(&claim.lane), stored(claim.epoch)?)
+        format!(
+            "SELECT FROM {} WHERE {} AND epoch = {}",
+            ledger.table,
+            lane_is(&claim.lane),
+            stored(claim.epoch)?
+        )
     } else {
         statement
     };

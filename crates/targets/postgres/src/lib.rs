@@ -20,11 +20,11 @@ mod merge;
 mod name;
 mod participant;
 mod plan;
+mod plans;
 #[cfg(feature = "planted")]
 pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
-mod plans;
 mod postgres;
 mod registry;
 mod resolve;

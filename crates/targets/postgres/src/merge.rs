@@ -6,8 +6,8 @@ use standpipe_core::{Destination, Error, Mode};
 
 use crate::{
     kind::Class,
-    planted::{self, Plant},
     name::{quoted, quoted_list, quoted_table},
+    planted::{self, Plant},
     table::{Found, FoundColumn},
 };
 
@@ -70,7 +70,8 @@ impl Merge {
             _ => Order::LastOfEachKey,
         };
         let types: Vec<String> = given.iter().map(|column| column.kind.declared.clone()).collect();
-        let is_taken_apart = |column: &FoundColumn| matches!(column.kind.class, Class::Array | Class::Composite);
+        let is_taken_apart =
+            |column: &FoundColumn| matches!(column.kind.class, Class::Array | Class::Composite);
         let picked = if given.iter().any(|column| is_taken_apart(column)) {
             let pick = |column: &&FoundColumn| {
                 let (name, kind) = (quoted(&column.name)?, &column.kind.bare);
@@ -85,7 +86,8 @@ impl Merge {
             false => column.kind.bare.clone(),
         });
         // Made once for a session, but for types that somebody may want to drop.
-        let at_commit = if given.iter().all(|column| column.kind.is_built_in) { "DELETE ROWS" } else { "DROP" };
+        let at_commit =
+            if given.iter().all(|column| column.kind.is_built_in) { "DELETE ROWS" } else { "DROP" };
         let mut number = "standpipe row".to_owned();
         while found.column(&number).is_some() {
             number.push('_');

@@ -28,7 +28,12 @@ impl Session {
     pub(crate) async fn begin(pool: &Pool<Dial>, begin: &str) -> Result<Self, Error> {
         let mut replaced = false;
         loop {
-            let mut session = Session { lease: Some(pool.acquire().await?), is_marked: true, written: 0, unproven: Vec::new() };
+            let mut session = Session {
+                lease: Some(pool.acquire().await?),
+                is_marked: true,
+                written: 0,
+                unproven: Vec::new(),
+            };
             session.link()?.set_in_transaction(true);
             match session.ask(begin).await {
                 Ok(_) => return Ok(session),
@@ -123,7 +128,9 @@ impl Session {
         }
         match changed {
             None => Ok(()),
-            Some(plan) => Err(Error::retry(format!("table {} was changed while rows were written to it", plan.table))),
+            Some(plan) => {
+                Err(Error::retry(format!("table {} was changed while rows were written to it", plan.table)))
+            }
         }
     }
 

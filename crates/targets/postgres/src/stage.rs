@@ -26,8 +26,11 @@ pub(crate) async fn merge(
     let mark = session.marking();
     session.wrote();
     // Rows of an earlier batch of this transaction may be left in it.
-    let make = format!("{mark}SET LOCAL client_min_messages = warning; {}; DELETE FROM {stage}; \
-         RELEASE SAVEPOINT standpipe; SAVEPOINT standpipe", merge.make_stage);
+    let make = format!(
+        "{mark}SET LOCAL client_min_messages = warning; {}; DELETE FROM {stage}; \
+         RELEASE SAVEPOINT standpipe; SAVEPOINT standpipe",
+        merge.make_stage
+    );
     ask(session, &make).await?;
     session.was_marked();
     let statement = format!("COPY {stage} ({}) FROM STDIN {}", merge.names, plan.form.options());

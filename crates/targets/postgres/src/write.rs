@@ -113,9 +113,7 @@ impl Writing<'_> {
         }
         let count: u32 = blocks.iter().map(|block| block.rows).sum();
         let rejects = match &plan.merge {
-            Some(merge)
-                if self.is_two_phase || count <= self.shared.settings.unnest_rows_max =>
-            {
+            Some(merge) if self.is_two_phase || count <= self.shared.settings.unnest_rows_max => {
                 let read = Arrays::read(blocks, first_block, plan).map_err(Stop::Failed)?;
                 let refused = unnest::merge(session, merge, &read.arrays).await?;
                 let mut rejects = read.rejects;

@@ -58,10 +58,26 @@ async fn tls() {
         assert_eq!(error.kind(), ErrorKind::Invalid, "{query}: {error}");
         assert!(error.to_string().contains(says), "{query}: {error}");
     }
-    // The name is checked too.
-    let by_name = of(&format!("sslmode=verify-full&sslrootcert={ca}")).replace("127.0.0.1", "127.0.0.2");
-    let error = connects(&by_name).await.unwrap_err();
+    // The name is checked too: the same server at an address that its certificate does not have.
+    let (_, _, place) = parts(&database);
+    let listener = tokio::net::TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let elsewhere = listener.local_addr().unwrap().to_string();
+    let (server, name) = (place.clone(), elsewhere.clone());
+    let passing = tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = tokio::net::TcpStream::connect(&server).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        }
+    });
+    let with = |mode: &str| of(&format!("sslmode={mode}&sslrootcert={ca}")).replace(&place, &name);
+    connects(&with("verify-ca")).await.unwrap();
+    let error = connects(&with("verify-full")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("not for this host"), "{error}");
+    passing.abort();
+    for path in [wrong, no_pem] {
+        fs::remove_file(path).unwrap();
+    }
     database.end().await;
 }
 
@@ -81,10 +97,22 @@ async fn what_is_wrong_is_said_without_the_password() {
     let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (url, kind, says) in [
         (format!("postgres://{user}:s3cret-no@{place}/{}", database.name), ErrorKind::Invalid, "PGPASSFILE"),
-        (format!("postgres://{user}:{password}@{place}/no_such_database"), ErrorKind::Invalid, "create it first"),
-        (format!("postgres://nobody_such:{password}@{place}/{}", database.name), ErrorKind::Invalid, "pg_hba"),
+        (
+            format!("postgres://{user}:{password}@{place}/no_such_database"),
+            ErrorKind::Invalid,
+            "create it first",
+        ),
+        (
+            format!("postgres://nobody_such:{password}@{place}/{}", database.name),
+            ErrorKind::Invalid,
+            "pg_hba",
+        ),
         (format!("postgres://{user}:{password}@{refused}/x"), ErrorKind::Retry, "refused"),
-        (format!("postgres://{user}:{password}@no-such-host.invalid/x"), ErrorKind::Retry, "no-such-host.invalid"),
+        (
+            format!("postgres://{user}:{password}@no-such-host.invalid/x"),
+            ErrorKind::Retry,
+            "no-such-host.invalid",
+        ),
     ] {
         let error = connects(&url).await.unwrap_err();
         let said = format!("{error} {error:?}");
@@ -124,18 +152,34 @@ async fn password_files_and_services() {
     let (user, password, place) = parts(&database);
     let (host, port) = place.split_once(':').unwrap();
     let name = &database.name;
-    let pass = tempfile(&database, "pgpass", &format!("# mine\nother:1:*:*:wrong\n{host}:{port}:*:{user}:{password}\n"));
+    let pass = tempfile(
+        &database,
+        "pgpass",
+        &format!("# mine\nother:1:*:*:wrong\n{host}:{port}:*:{user}:{password}\n"),
+    );
     let service = tempfile(
         &database,
         "service",
-        &format!("[mine]\nhost={host}\nport={port}\nuser={user}\ndbname={name}\nsslmode=require\n[full]\nhost={host}\nport={port}\nuser={user}\ndbname={name}\npassword={password}\n"),
+        &format!(
+            "[mine]\nhost={host}\nport={port}\nuser={user}\ndbname={name}\nsslmode=require\n[full]\nhost={host}\nport={port}\nuser={user}\ndbname={name}\npassword={password}\n"
+        ),
     );
     let bare = format!("postgres://{user}@{place}/{name}");
     let cases: &[(&str, &[(&str, &str)], bool)] = &[
         (&bare, &[], false),
         (&bare, &[("PGPASSFILE", &pass)], true),
         (&bare, &[("PGPASSWORD", &password)], true),
-        ("postgres://", &[("PGPASSFILE", &pass), ("PGHOST", host), ("PGPORT", port), ("PGUSER", &user), ("PGDATABASE", name)], true),
+        (
+            "postgres://",
+            &[
+                ("PGPASSFILE", &pass),
+                ("PGHOST", host),
+                ("PGPORT", port),
+                ("PGUSER", &user),
+                ("PGDATABASE", name),
+            ],
+            true,
+        ),
         ("postgres://", &[("PGPASSFILE", &pass), ("PGSERVICE", "mine"), ("PGSERVICEFILE", &service)], true),
         ("postgres://?service=full", &[("PGSERVICEFILE", &service)], true),
         ("postgres://", &[("PGSERVICE", "full"), ("PGSERVICEFILE", &service)], true),
@@ -145,7 +189,8 @@ async fn password_files_and_services() {
     for (url, variables, connects) in cases {
         let variables = [*variables, &[("TEST_CONNECTS_TO", *url)]].concat();
         let output = child(&variables);
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(said.contains("connected: "), *connects, "{url} {variables:?}: {said}");
         assert_eq!(said.contains("failed: "), !connects, "{said}");
         assert!(!said.contains(&password), "{said}");

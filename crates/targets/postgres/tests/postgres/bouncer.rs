@@ -36,7 +36,9 @@ impl TargetFixture for Bouncer<'_> {
     }
 
     async fn rows(&self, table: &TableName) -> Vec<Vec<Option<String>>> {
-        self.database.rows(&format!("SELECT * FROM \"{}\" ORDER BY ctid", table.name.replace('"', "\"\""))).await
+        self.database
+            .rows(&format!("SELECT * FROM \"{}\" ORDER BY ctid", table.name.replace('"', "\"\"")))
+            .await
     }
 
     async fn settle(&self) {
@@ -78,7 +80,9 @@ async fn many_handles_on_few_connections() {
     let test = "many_handles_on_few_connections";
     let Some(database) = Database::new(test).await else { return };
     let Some(url) = bouncer(&database, test) else { return database.end().await };
-    database.run("CREATE TABLE t0 (id int8 PRIMARY KEY, v int8); CREATE TABLE t1 (id int8 PRIMARY KEY, v int8)").await;
+    database
+        .run("CREATE TABLE t0 (id int8 PRIMARY KEY, v int8); CREATE TABLE t1 (id int8 PRIMARY KEY, v int8)")
+        .await;
     let columns = [("id", Type::Int8), ("v", Type::Int8)];
     let mut tasks = Vec::new();
     for number in 0..16_i64 {
@@ -87,7 +91,8 @@ async fn many_handles_on_few_connections() {
         tasks.push(tokio::spawn(async move {
             for round in 0..15_i64 {
                 let table = format!("t{}", (number + round) % 2);
-                let rows: Vec<_> = (0..20).map(|id| vec![Value::Int8(number * 20 + id), Value::Int8(round)]).collect();
+                let rows: Vec<_> =
+                    (0..20).map(|id| vec![Value::Int8(number * 20 + id), Value::Int8(round)]).collect();
                 let of = merge(&table, Mode::Upsert, &["id"], &columns, &rows);
                 assert_eq!(writer.persist(&of).await.unwrap(), []);
             }

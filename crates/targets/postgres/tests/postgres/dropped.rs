@@ -32,7 +32,8 @@ async fn nothing_is_left_of_what_was_dropped() {
     let Some(database) = Database::new("nothing_is_left_of_what_was_dropped").await else { return };
     database.run("CREATE TABLE t (id int8 PRIMARY KEY, v varchar(5))").await;
     let columns = [("id", Type::Int8), ("v", Type::Text)];
-    let rows: Vec<_> = (0..50).map(|id| vec![Value::Int8(id), text(if id % 20 == 7 { "too long" } else { "x" })]).collect();
+    let rows: Vec<_> =
+        (0..50).map(|id| vec![Value::Int8(id), text(if id % 20 == 7 { "too long" } else { "x" })]).collect();
     let mut dropped = 0;
     for (way, settings) in both_ways().into_iter().enumerate() {
         for mode in [Mode::Append, Mode::Upsert] {

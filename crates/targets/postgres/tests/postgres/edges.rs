@@ -31,7 +31,12 @@ async fn the_ends_of_every_type() {
         (Type::Timestamp, "timestamp", Timestamp(9_223_371_331_199_999_999), "294276-12-31 23:59:59.999999"),
         (Type::Timestamp, "timestamp", Timestamp(i64::MAX - 1), "22008"),
         (Type::Timestamptz, "timestamptz(0)", Timestamptz(i64::MAX), "infinity"),
-        (Type::Timestamptz, "timestamptz", Timestamptz(-211_813_488_000_000_000), "4714-11-24 00:00:00+00 BC"),
+        (
+            Type::Timestamptz,
+            "timestamptz",
+            Timestamptz(-211_813_488_000_000_000),
+            "4714-11-24 00:00:00+00 BC",
+        ),
         (Type::Timestamptz, "text", Timestamptz(0), "2000-01-01 00:00:00+00"),
         (Type::Time, "time", Time(86_400_000_000), "24:00:00"),
         (Type::Time, "time(0)", Time(86_399_999_999), ""),
@@ -68,12 +73,18 @@ async fn the_ends_of_every_type() {
         (Type::Text, "int4[]", text("[0:1]={5,6}"), "[0:1]={5,6}"),
         (Type::Json, "int4[]", Json("[[1,2],[3,4]]".into()), "{{1,2},{3,4}}"),
         (Type::Json, "int4[]", Json("[]".into()), "{}"),
-        (Type::Json, "text[]", Json("[null, \"null\", \"NULL\", \"\"]".into()), "{NULL,\"null\",\"NULL\",\"\"}"),
+        (
+            Type::Json,
+            "text[]",
+            Json("[null, \"null\", \"NULL\", \"\"]".into()),
+            "{NULL,\"null\",\"NULL\",\"\"}",
+        ),
         (Type::Text, "text", text(""), ""),
     ];
     database.run("CREATE DOMAIN inside AS varchar(3); CREATE DOMAIN nested AS inside; CREATE DOMAIN i AS int4; CREATE DOMAIN nested_int AS i").await;
     let [staged, arrays] = both_ways();
-    let mut writers = [Writer::with(&database, "0", staged).await, Writer::with(&database, "1", arrays).await];
+    let mut writers =
+        [Writer::with(&database, "0", staged).await, Writer::with(&database, "1", arrays).await];
     for (number, (kind, declared, value, shown)) in cases.iter().enumerate() {
         for way in 0..2 {
             for mode in [Mode::Append, Mode::Upsert] {
@@ -107,7 +118,9 @@ async fn the_ends_of_every_type() {
 async fn what_would_be_lost_is_refused() {
     let Some(database) = Database::new("what_would_be_lost_is_refused").await else { return };
     let ints: Vec<i64> = (0..63)
-        .flat_map(|bits| [-1_i64, 0, 1].into_iter().flat_map(move |by| [(1_i64 << bits) + by, -(1_i64 << bits) + by]))
+        .flat_map(|bits| {
+            [-1_i64, 0, 1].into_iter().flat_map(move |by| [(1_i64 << bits) + by, -(1_i64 << bits) + by])
+        })
         .chain([i64::MAX, i64::MIN, i64::MAX - 512, i64::MAX - 1024, 0])
         .collect();
     let floats: Vec<f64> = ints
@@ -116,13 +129,34 @@ async fn what_would_be_lost_is_refused() {
         .chain(ints.iter().flat_map(|int| [*int as f64 + 0.5, (*int as f64).sqrt(), 1.0 / *int as f64]))
         .chain([f64::MAX, f64::MIN_POSITIVE, f64::from(f32::MAX), f64::INFINITY, 1e-45_f32.into()])
         .collect();
-    let numerics: Vec<String> = ints.iter().flat_map(|int| [int.to_string(), format!("{int}.0"), format!("{int}.50")]).collect();
+    let numerics: Vec<String> =
+        ints.iter().flat_map(|int| [int.to_string(), format!("{int}.0"), format!("{int}.50")]).collect();
     let mut checked = 0;
     for (kind, from, values, targets) in [
-        (Type::Int8, "int8", ints.iter().map(|int| Value::Int8(*int)).collect::<Vec<_>>(), &["int2", "int4", "float4", "float8", "numeric"][..]),
-        (Type::Float8, "float8", floats.iter().map(|float| Value::Float8(*float)).collect(), &["int2", "int4", "int8", "float4"]),
-        (Type::Float4, "float4", floats.iter().map(|float| Value::Float4(*float as f32)).collect(), &["int2", "int4", "int8", "float8"]),
-        (Type::Numeric, "numeric", numerics.iter().map(|text| Value::Numeric(text.clone())).collect(), &["int2", "int4", "int8", "numeric(21,0)", "numeric(22,1)"]),
+        (
+            Type::Int8,
+            "int8",
+            ints.iter().map(|int| Value::Int8(*int)).collect::<Vec<_>>(),
+            &["int2", "int4", "float4", "float8", "numeric"][..],
+        ),
+        (
+            Type::Float8,
+            "float8",
+            floats.iter().map(|float| Value::Float8(*float)).collect(),
+            &["int2", "int4", "int8", "float4"],
+        ),
+        (
+            Type::Float4,
+            "float4",
+            floats.iter().map(|float| Value::Float4(*float as f32)).collect(),
+            &["int2", "int4", "int8", "float8"],
+        ),
+        (
+            Type::Numeric,
+            "numeric",
+            numerics.iter().map(|text| Value::Numeric(text.clone())).collect(),
+            &["int2", "int4", "int8", "numeric(21,0)", "numeric(22,1)"],
+        ),
     ] {
         for to in targets {
             let table = format!("t_{from}_{to}").replace(['(', ')', ','], "");
@@ -133,14 +167,23 @@ async fn what_would_be_lost_is_refused() {
                 ))
                 .await;
             let mut writer = Writer::new(&database, &table).await;
-            let rows: Vec<_> = (0..).zip(&values).map(|(id, value)| vec![Value::Int8(id), value.clone()]).collect();
+            let rows: Vec<_> =
+                (0..).zip(&values).map(|(id, value)| vec![Value::Int8(id), value.clone()]).collect();
             let columns = [("id", Type::Int8), ("v", kind)];
             assert_eq!(writer.apply(&append(&format!("{table}_from"), &columns, &rows)).await.unwrap(), []);
             let rejects = writer.apply(&append(&table, &columns, &rows)).await.unwrap();
             let refused: Vec<String> = rejects.iter().map(|reject| reject.row.to_string()).collect();
-            let lossy = format!("SELECT string_agg(id::text, ',' ORDER BY id) FROM {table}_from WHERE NOT lossless(v, NULL::{to})");
-            assert_eq!(database.value(&lossy).await, if refused.is_empty() { "NULL".to_owned() } else { refused.join(",") }, "{from} into {to}");
-            let wrong = format!("SELECT count(*) FROM {table} t JOIN {table}_from f USING (id) WHERE t.v::{from} <> f.v");
+            let lossy = format!(
+                "SELECT string_agg(id::text, ',' ORDER BY id) FROM {table}_from WHERE NOT lossless(v, NULL::{to})"
+            );
+            assert_eq!(
+                database.value(&lossy).await,
+                if refused.is_empty() { "NULL".to_owned() } else { refused.join(",") },
+                "{from} into {to}"
+            );
+            let wrong = format!(
+                "SELECT count(*) FROM {table} t JOIN {table}_from f USING (id) WHERE t.v::{from} <> f.v"
+            );
             assert_eq!(database.value(&wrong).await, "0", "{from} into {to}");
             database.run(&format!("DROP FUNCTION lossless({from}, {to})")).await;
             checked += rows.len();
@@ -195,7 +238,11 @@ async fn what_the_server_fills_in_is_left_to_it() {
         assert_eq!(writer.apply(&upsert).await.unwrap(), []);
         let all = format!("SELECT id, v, g, a, b, w FROM {table} ORDER BY id");
         let shown = |rows: Vec<Vec<Option<String>>>| -> Vec<String> {
-            rows.iter().map(|row| row.iter().map(|value| value.as_deref().unwrap_or("-")).collect::<Vec<_>>().join(" ")).collect()
+            rows.iter()
+                .map(|row| {
+                    row.iter().map(|value| value.as_deref().unwrap_or("-")).collect::<Vec<_>>().join(" ")
+                })
+                .collect()
         };
         let found = shown(database.rows(&all).await);
         assert_eq!(found[..3], ["1 1 2 1 1 w", "2 2 4 2 2 w", "3 30 60 3 100 x"]);
@@ -210,8 +257,12 @@ async fn what_the_server_fills_in_is_left_to_it() {
             assert!(error.to_string().contains(says) && error.to_string().contains(name), "{error}");
         }
         let shape = writer.target.describe(&TableName::new(&table)).await.unwrap().unwrap();
-        let is = |name: &str| shape.column(name).map(|column| (column.generated, column.has_default)).unwrap();
-        assert_eq!([is("id"), is("v"), is("b"), is("s"), is("a")], [(false, false), (false, true), (false, true), (false, true), (true, true)]);
+        let is =
+            |name: &str| shape.column(name).map(|column| (column.generated, column.has_default)).unwrap();
+        assert_eq!(
+            [is("id"), is("v"), is("b"), is("s"), is("a")],
+            [(false, false), (false, true), (false, true), (false, true), (true, true)]
+        );
         assert!(is("g").0);
     }
     database.end().await;

@@ -28,7 +28,11 @@ async fn a_holder_that_hangs_is_named() {
     database.run("CREATE TABLE t (id int8)").await;
     let writer = Writer::with(&database, "s", impatient()).await;
     let mut hanging = database.connection().await;
-    run(&mut hanging, "SET application_name = 'the culprit'; BEGIN; SELECT * FROM standpipe_ledger FOR UPDATE").await;
+    run(
+        &mut hanging,
+        "SET application_name = 'the culprit'; BEGIN; SELECT * FROM standpipe_ledger FOR UPDATE",
+    )
+    .await;
     let pid = database.value("SELECT pid FROM pg_stat_activity WHERE application_name = 'the culprit'").await;
     let mut branch = writer.begin().await.unwrap();
     let advanced = branch.advance(&writer.claim, &to(2)).await.unwrap_err();
@@ -37,7 +41,12 @@ async fn a_holder_that_hangs_is_named() {
     for error in [advanced, claimed, resolved] {
         assert_eq!((error.kind(), error.code()), (ErrorKind::Retry, Some("55P03")), "{error}");
         let said = error.to_string();
-        for part in [&format!("pid {pid} "), "the culprit", "idle in transaction", "SELECT * FROM standpipe_ledger FOR UPDATE"] {
+        for part in [
+            &format!("pid {pid} "),
+            "the culprit",
+            "idle in transaction",
+            "SELECT * FROM standpipe_ledger FOR UPDATE",
+        ] {
             assert!(said.contains(part), "{part}: {said}");
         }
     }
@@ -134,7 +143,9 @@ pub(crate) async fn s6_fence_within_the_transaction(database: &Database) -> Resu
     // Now the zombie is one, in every step.
     let mut branch = zombie.begin().await.unwrap();
     branch.write(&append("t", COLUMNS, &[row(2)])).await.unwrap();
-    let fenced = branch.advance(&standpipe_core::Claim { position: position + 1, ..zombie.claim.clone() }, &to(position + 2)).await;
+    let fenced = branch
+        .advance(&standpipe_core::Claim { position: position + 1, ..zombie.claim.clone() }, &to(position + 2))
+        .await;
     if !matches!(fenced, Err(Error::Fenced { .. })) {
         return Err(format!("a zombie was let in: {fenced:?}"));
     }
@@ -170,10 +181,18 @@ async fn s7_long_ids_and_a_ledger_elsewhere() {
             assert_eq!(target.ledger(None).await.unwrap(), before);
             assert!(before.iter().any(|row| row.lane.stream.as_str() == stream));
         }
-        database.run("DROP SCHEMA \"Ops \u{1f6b0}\" CASCADE; CREATE SCHEMA \"Ops \u{1f6b0}\"; TRUNCATE t").await;
+        database
+            .run("DROP SCHEMA \"Ops \u{1f6b0}\" CASCADE; CREATE SCHEMA \"Ops \u{1f6b0}\"; TRUNCATE t")
+            .await;
     }
     let long = TableName::new("x".repeat(64));
-    assert!(standpipe_postgres::Postgres::new(&database.url.parse().unwrap(), Settings { ledger: long, ..Settings::default() }).is_err());
+    assert!(
+        standpipe_postgres::Postgres::new(
+            &database.url.parse().unwrap(),
+            Settings { ledger: long, ..Settings::default() }
+        )
+        .is_err()
+    );
     assert_eq!(database.value("SELECT count(*) FROM pg_class WHERE relname = 'standpipe_ledger'").await, "0");
     database.end().await;
 }

@@ -218,7 +218,10 @@ async fn trips_are_few() {
         let bad = trips(&mut writer);
         let (good_trips, bad_trips) = (good.0 - before.0, bad.0 - good.0);
         let (good_bytes, bad_bytes) = (good.1 - before.1, bad.1 - good.1);
-        println!("{name}: {good_trips} trips for 10,000 good rows, {bad_trips} with a bad one among them, {:.2} times the bytes", bad_bytes as f64 / good_bytes as f64);
+        println!(
+            "{name}: {good_trips} trips for 10,000 good rows, {bad_trips} with a bad one among them, {:.2} times the bytes",
+            bad_bytes as f64 / good_bytes as f64
+        );
         assert!(good_trips <= good_max, "{name}: {good_trips}");
         assert!(bad_trips <= bad_max, "{name}: {bad_trips}");
         assert!(bad_bytes <= good_bytes * 7 / 2, "{name}: {bad_bytes} of {good_bytes}");

@@ -12,9 +12,15 @@ use crate::{
 const COLUMNS: &[(&str, Type)] = &[("a", Type::Int8), ("v", Type::Int8)];
 
 /// Row S5: writers of the same keys in opposite orders. None of them is ever told to go back: nothing is dead-locked.
-pub(crate) async fn s5_opposite_orders(database: &Database, mode: Mode, settings: Settings) -> Result<String, String> {
+pub(crate) async fn s5_opposite_orders(
+    database: &Database,
+    mode: Mode,
+    settings: Settings,
+) -> Result<String, String> {
     let table = format!("t_{mode:?}_{}", settings.unnest_rows_max).to_lowercase();
-    database.run(&format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} (a int8 PRIMARY KEY, v int8)")).await;
+    database
+        .run(&format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} (a int8 PRIMARY KEY, v int8)"))
+        .await;
     let before = deadlocks(database).await;
     let mut tasks = Vec::new();
     for number in 0..4_i64 {
@@ -23,7 +29,8 @@ pub(crate) async fn s5_opposite_orders(database: &Database, mode: Mode, settings
         tasks.push(tokio::spawn(async move {
             let mut back = 0;
             for round in 0..12 {
-                let mut rows: Vec<_> = (0..150).map(|a| vec![Value::Int8(a), Value::Int8(round * 4 + number)]).collect();
+                let mut rows: Vec<_> =
+                    (0..150).map(|a| vec![Value::Int8(a), Value::Int8(round * 4 + number)]).collect();
                 if number % 2 == 1 {
                     rows.reverse();
                 }
@@ -52,7 +59,11 @@ pub(crate) async fn s5_opposite_orders(database: &Database, mode: Mode, settings
 }
 
 async fn deadlocks(database: &Database) -> i64 {
-    database.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await.parse().unwrap()
+    database
+        .value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        .await
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -141,7 +141,8 @@ async fn names_of_every_kind() {
             assert_eq!(codes(&rejects), expected, "{mode:?}, way {way}");
         }
         let quoted = format!("\"{}\"", name.name.replace('"', "\"\""));
-        let rows = database.rows(&format!("SELECT \"the Key\", \"standpipe row\" FROM {quoted} ORDER BY 1")).await;
+        let rows =
+            database.rows(&format!("SELECT \"the Key\", \"standpipe row\" FROM {quoted} ORDER BY 1")).await;
         assert_eq!(rows, [[Some("1".into()), Some("7".into())], [Some("2".into()), Some("6".into())]]);
     }
     database.end().await;
@@ -167,7 +168,11 @@ async fn schemas_of_the_search_path() {
     assert_eq!(writer.apply(&named).await.unwrap(), []);
     let counts = "SELECT (SELECT count(*) FROM public.t) || ' ' || (SELECT count(*) FROM one.t) || ' ' || (SELECT count(*) FROM \"Two\".t)";
     assert_eq!(database.value(counts).await, "0 1 2");
-    assert_eq!(database.value("SELECT count(*) FROM one.standpipe_ledger").await, "1", "the ledger is there too");
+    assert_eq!(
+        database.value("SELECT count(*) FROM one.standpipe_ledger").await,
+        "1",
+        "the ledger is there too"
+    );
     database.end().await;
 }
 

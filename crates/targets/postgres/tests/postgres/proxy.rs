@@ -136,7 +136,12 @@ async fn serve(shared: Arc<Shared>, client: TcpStream) {
     }
 }
 
-async fn up(shared: &Shared, client: &mut OwnedReadHalf, server: &mut OwnedWriteHalf, silence: &watch::Sender<bool>) {
+async fn up(
+    shared: &Shared,
+    client: &mut OwnedReadHalf,
+    server: &mut OwnedWriteHalf,
+    silence: &watch::Sender<bool>,
+) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let Ok(length @ 1..) = client.read(&mut buffer).await else { return };

@@ -26,7 +26,9 @@ impl Role {
         let name = format!("{}_role", database.name);
         let rights = rights.replace("@ROLE", &name).replace("DATABASE_NAME", &database.name);
         database
-            .run(&format!("DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD 'role''s'; {rights}"))
+            .run(&format!(
+                "DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD 'role''s'; {rights}"
+            ))
             .await;
         let (_, place) = database.url.rsplit_once('@').unwrap();
         let address = format!("postgres://{name}:role%27s@{place}").parse().unwrap();
@@ -48,7 +50,11 @@ impl Role {
 async fn without_rights_to_make_tables() {
     let Some(database) = Database::new("without_rights_to_make_tables").await else { return };
     database.run("CREATE TABLE t (id int8 PRIMARY KEY, v int8)").await;
-    let role = Role::new(&database, "REVOKE CREATE ON SCHEMA public FROM public; GRANT SELECT, INSERT, UPDATE ON t TO @ROLE").await;
+    let role = Role::new(
+        &database,
+        "REVOKE CREATE ON SCHEMA public FROM public; GRANT SELECT, INSERT, UPDATE ON t TO @ROLE",
+    )
+    .await;
     let target = role.open(Settings::default()).await;
     let statement = |error: &standpipe_core::Error| {
         assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, Some("42501")), "{error}");
@@ -57,11 +63,14 @@ async fn without_rights_to_make_tables() {
         statement.trim_end_matches(" [42501]").to_owned()
     };
     let ledger = statement(&target.claim(&request("s")).await.unwrap_err());
-    database.run(&format!("{ledger} GRANT SELECT, INSERT, UPDATE ON standpipe_ledger TO {}", role.name)).await;
+    database
+        .run(&format!("{ledger} GRANT SELECT, INSERT, UPDATE ON standpipe_ledger TO {}", role.name))
+        .await;
     let mut writer = Writer::on(target, "s").await;
     assert_eq!(writer.apply(&append("t", COLUMNS, &[row(1)])).await.unwrap(), []);
     let new = TableName::new("new");
-    let make = statement(&writer.target.create(&new, &schema(COLUMNS), &["id".to_owned()]).await.unwrap_err());
+    let make =
+        statement(&writer.target.create(&new, &schema(COLUMNS), &["id".to_owned()]).await.unwrap_err());
     database.run(&make).await;
     writer.target.create(&new, &schema(COLUMNS), &["id".to_owned()]).await.unwrap();
     let column = standpipe_core::Column::new("w", Type::Text);
@@ -100,7 +109,11 @@ async fn without_rights_to_make_tables() {
 #[tokio::test]
 async fn without_temporary_tables() {
     let Some(database) = Database::new("without_temporary_tables").await else { return };
-    database.run("CREATE TABLE t (id int8 PRIMARY KEY, v int8); CREATE TABLE unread (id int8 PRIMARY KEY, v int8)").await;
+    database
+        .run(
+            "CREATE TABLE t (id int8 PRIMARY KEY, v int8); CREATE TABLE unread (id int8 PRIMARY KEY, v int8)",
+        )
+        .await;
     let rights = "REVOKE TEMPORARY ON DATABASE DATABASE_NAME FROM public; GRANT ALL ON t TO @ROLE; GRANT INSERT, UPDATE ON unread TO @ROLE; GRANT CREATE ON SCHEMA public TO @ROLE";
     let role = Role::new(&database, rights).await;
     let [staged, arrays] = both_ways();
@@ -141,7 +154,10 @@ async fn settings_of_the_role() {
     for (way, settings) in both_ways().into_iter().enumerate() {
         let target = role.open(settings).await;
         let table = TableName::new(format!("t{way}"));
-        target.create(&table, &schema(&[("id", Type::Int8), ("v", Type::Text)]), &["id".to_owned()]).await.unwrap();
+        target
+            .create(&table, &schema(&[("id", Type::Int8), ("v", Type::Text)]), &["id".to_owned()])
+            .await
+            .unwrap();
         target.add_column(&table, &standpipe_core::Column::new("w", Type::Bytea)).await.unwrap();
         let mut writer = Writer::on(target, &format!("s'{way}\\")).await;
         let columns = [("id", Type::Int8), ("v", Type::Text), ("w", Type::Bytea)];

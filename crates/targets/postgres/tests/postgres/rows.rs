@@ -25,7 +25,9 @@ fn told<T>(outcome: Result<T, standpipe_core::Error>) -> Result<T, String> {
 
 /// S1: one bad row is named, and all the others are in the table.
 pub(crate) async fn s1_one_bad_row(database: &Database) -> Checked {
-    database.run("DROP TABLE IF EXISTS s1; CREATE TABLE s1 (id int8 PRIMARY KEY, v int8 CHECK (v > 0))").await;
+    database
+        .run("DROP TABLE IF EXISTS s1; CREATE TABLE s1 (id int8 PRIMARY KEY, v int8 CHECK (v > 0))")
+        .await;
     let mut writer = Writer::new(database, "s1").await;
     let rows: Vec<_> = (0..1000).map(|id| row(id, if id == 777 { -1 } else { 1 })).collect();
     let rejects = told(writer.apply(&append("s1", COLUMNS, &rows)).await)?;
@@ -38,7 +40,9 @@ pub(crate) async fn s1_one_bad_row(database: &Database) -> Checked {
 
 /// S2: where the position moved, each row is in the table or was named, also when the connection is lost in between.
 pub(crate) async fn s2_every_row_is_somewhere(database: &Database) -> Checked {
-    database.run("DROP TABLE IF EXISTS s2; CREATE TABLE s2 (id int8 PRIMARY KEY, v int8 CHECK (v > 0))").await;
+    database
+        .run("DROP TABLE IF EXISTS s2; CREATE TABLE s2 (id int8 PRIMARY KEY, v int8 CHECK (v > 0))")
+        .await;
     let proxy = Proxy::new(database).await;
     let mut writer = Writer::on(proxy.open(Settings::default()), "s2").await;
     let (mut given, mut named) = (0, 0);
@@ -109,9 +113,10 @@ pub(crate) async fn s8_lost_at_commit(database: &Database) -> Checked {
     database.run("DROP TABLE IF EXISTS s8; CREATE TABLE s8 (id int8 PRIMARY KEY, v int8)").await;
     let proxy = Proxy::new(database).await;
     let mut writer = Writer::on(proxy.open(Settings::default()), "s8").await;
-    for (rule, expected) in
-        [(Rule::CutBefore("COMMIT"), Resolution::NotCommitted), (Rule::CutBehind("COMMIT"), Resolution::Committed)]
-    {
+    for (rule, expected) in [
+        (Rule::CutBefore("COMMIT"), Resolution::NotCommitted),
+        (Rule::CutBehind("COMMIT"), Resolution::Committed),
+    ] {
         let mut branch = told(writer.begin().await)?;
         told(branch.write(&append("s8", COLUMNS, &[row(writer.claim.position as i64, 1)])).await)?;
         let position = writer.claim.position + 1;
@@ -161,4 +166,3 @@ as_tests! {
     s4_a_second_unique_index_is_respected: s4_a_second_unique_index;
     s8_a_commit_that_is_lost_is_in_doubt: s8_lost_at_commit;
 }
-

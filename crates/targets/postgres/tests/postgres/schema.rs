@@ -88,7 +88,10 @@ async fn columns_that_come_and_go() {
     assert_eq!(writer.persist(&of(11..12)).await.unwrap(), []);
     database.run("ALTER TABLE t DROP v").await;
     assert_eq!(codes(&writer.persist(&of(12..13)).await.unwrap()), [(0, 0, "42703")]);
-    assert_eq!(database.value("SELECT string_agg(id::text, ',' ORDER BY ctid) FROM t").await, "0,1,2,3,4,5,6,7,11");
+    assert_eq!(
+        database.value("SELECT string_agg(id::text, ',' ORDER BY ctid) FROM t").await,
+        "0,1,2,3,4,5,6,7,11"
+    );
     database.end().await;
 }
 
@@ -182,7 +185,8 @@ async fn ddl_beside_writes() {
         }
     };
     tokio::join!(ddl, writes);
-    let found = database.value("SELECT count(*) || ' ' || count(DISTINCT id) || ' ' || sum(v::int8) FROM t").await;
+    let found =
+        database.value("SELECT count(*) || ' ' || count(DISTINCT id) || ' ' || sum(v::int8) FROM t").await;
     assert_eq!(found, format!("3000 3000 {}", 150 * 190));
     database.end().await;
 }

@@ -56,7 +56,8 @@ async fn prepared_on_one_ended_on_another() {
     let id = xid(&database, 90);
     let mut branch = writer.target.begin(&[&writer.claim], Some(&id)).await.unwrap();
     let columns = [("id", Type::Int8), ("x", Type::Json)];
-    let of = merge("t", Mode::Upsert, &["id"], &columns, &[vec![Value::Int8(1), Value::Json("[1, 2]".into())]]);
+    let of =
+        merge("t", Mode::Upsert, &["id"], &columns, &[vec![Value::Int8(1), Value::Json("[1, 2]".into())]]);
     assert_eq!(branch.write(&of).await.unwrap(), []);
     assert_eq!(branch.prepare().await.unwrap(), Vote::Yes);
     other.commit(&id).await.unwrap();

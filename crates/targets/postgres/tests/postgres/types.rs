@@ -104,7 +104,10 @@ fn columns() -> Vec<Column> {
         }),
         of("text[]", Json, |random| {
             let (one, two) = (letters(random, 10), letters(random, 10));
-            (Value::Json(format!("[{}, {}]", json_text(&one), json_text(&two))), format!("{{{},{}}}", element(&one), element(&two)))
+            (
+                Value::Json(format!("[{}, {}]", json_text(&one), json_text(&two))),
+                format!("{{{},{}}}", element(&one), element(&two)),
+            )
         }),
         of("varchar(10)[]", Json, |random| {
             let text = letters(random, 10);
@@ -124,9 +127,15 @@ fn columns() -> Vec<Column> {
         }),
         of("mood[]", Json, |_| (Value::Json("[\"good\"]".into()), "{good}".into())),
         of("pair", Text, |random| shown(Value::Text(format!("({},x)", random.below(1000))))),
-        of("inet", Text, |random| shown(Value::Text(format!("10.0.{}.{}", random.below(256), random.below(256))))),
-        of("interval", Text, |random| shown(Value::Text(format!("{} days 02:03:04.5", 2 + random.below(100))))),
-        of("money", Text, |random| shown(Value::Text(format!("${}.{:02}", random.below(1000), random.below(100))))),
+        of("inet", Text, |random| {
+            shown(Value::Text(format!("10.0.{}.{}", random.below(256), random.below(256))))
+        }),
+        of("interval", Text, |random| {
+            shown(Value::Text(format!("{} days 02:03:04.5", 2 + random.below(100))))
+        }),
+        of("money", Text, |random| {
+            shown(Value::Text(format!("${}.{:02}", random.below(1000), random.below(100))))
+        }),
         of("int4range", Text, |random| shown(Value::Text(format!("[{},2000)", random.below(1000))))),
         of("bit(3)", Text, |random| shown(Value::Text(format!("{:03b}", random.below(8))))),
     ]
@@ -149,7 +158,25 @@ fn wide(random: &mut Random) -> i64 {
 }
 
 fn letters(random: &mut Random, most: u64) -> String {
-    const LETTERS: &[&str] = &["a", "B", "é", "\u{1f6b0}", "'", "\"", "\\", "\t", "\n", "\r", " ", ",", "{", "}", "N", ".", "\u{1}"];
+    const LETTERS: &[&str] = &[
+        "a",
+        "B",
+        "é",
+        "\u{1f6b0}",
+        "'",
+        "\"",
+        "\\",
+        "\t",
+        "\n",
+        "\r",
+        " ",
+        ",",
+        "{",
+        "}",
+        "N",
+        ".",
+        "\u{1}",
+    ];
     (0..random.below(most + 1)).map(|_| LETTERS[random.below(LETTERS.len() as u64) as usize]).collect()
 }
 
@@ -180,12 +207,19 @@ fn json_text(text: &str) -> String {
 
 /// As the server shows a text within an array.
 fn element(text: &str) -> String {
-    let is_plain = !text.is_empty() && !text.contains(|letter: char| letter.is_ascii_whitespace() || "{},\"\\\u{b}".contains(letter));
-    if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")) }
+    let is_plain = !text.is_empty()
+        && !text.contains(|letter: char| letter.is_ascii_whitespace() || "{},\"\\\u{b}".contains(letter));
+    if is_plain {
+        text.to_owned()
+    } else {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    }
 }
 
 fn decimal(random: &mut Random, before: u64, behind: u64) -> String {
-    let digits = |random: &mut Random, count: u64| (0..count).map(|_| char::from(b'0' + random.below(10) as u8)).collect::<String>();
+    let digits = |random: &mut Random, count: u64| {
+        (0..count).map(|_| char::from(b'0' + random.below(10) as u8)).collect::<String>()
+    };
     let count = 1 + random.below(before - 1);
     let first = format!("{}{}", 1 + random.below(9), digits(random, count - 1));
     let count = random.below(behind + 1);
@@ -237,8 +271,14 @@ fn clock_text(us: i64, zone: &str) -> String {
 fn is_same(column: &Column, found: &str, expected: &str) -> bool {
     match column.declared {
         "bool" => found == &expected[..1],
-        "float4" => found.parse::<f32>().unwrap().to_bits() == expected.parse::<f32>().unwrap().to_bits() || found == "NaN" && expected == "NaN",
-        "float8" => found.parse::<f64>().unwrap() == expected.parse::<f64>().unwrap() || found == "NaN" && expected == "NaN",
+        "float4" => {
+            found.parse::<f32>().unwrap().to_bits() == expected.parse::<f32>().unwrap().to_bits()
+                || found == "NaN" && expected == "NaN"
+        }
+        "float8" => {
+            found.parse::<f64>().unwrap() == expected.parse::<f64>().unwrap()
+                || found == "NaN" && expected == "NaN"
+        }
         "bytea" => same_text(Type::Bytea, Some(found), Some(expected)),
         _ => found == expected,
     }
@@ -254,7 +294,8 @@ async fn random_rows_of_every_type() {
         )
         .await;
     let columns = columns();
-    let list: Vec<String> = columns.iter().enumerate().map(|(number, column)| format!("c{number} {}", column.declared)).collect();
+    let list: Vec<String> =
+        columns.iter().enumerate().map(|(number, column)| format!("c{number} {}", column.declared)).collect();
     let names: Vec<String> = (0..columns.len()).map(|number| format!("c{number}")).collect();
     let mut kinds = vec![("id", Type::Int8)];
     kinds.extend(names.iter().zip(&columns).map(|(name, column)| (name.as_str(), column.kind)));
@@ -268,8 +309,11 @@ async fn random_rows_of_every_type() {
         let settings = both_ways()[settings].clone();
         let mut writer = Writer::with(&database, &format!("s{way}"), settings).await;
         let is_single = way == 3;
-        let groups: Vec<Vec<usize>> =
-            if is_single { (0..columns.len()).map(|column| vec![column]).collect() } else { vec![(0..columns.len()).collect()] };
+        let groups: Vec<Vec<usize>> = if is_single {
+            (0..columns.len()).map(|column| vec![column]).collect()
+        } else {
+            vec![(0..columns.len()).collect()]
+        };
         for (group_number, group) in groups.iter().enumerate() {
             let table = format!("t{way}_{group_number}");
             database.run(&format!("CREATE TABLE {table} (id int8 PRIMARY KEY, {})", list.join(", "))).await;
@@ -299,7 +343,9 @@ async fn random_rows_of_every_type() {
             let rejects = writer.apply(&batch(destination(&table, mode, &["id"]), blocks)).await.unwrap();
             assert_eq!(rejects.first(), None, "way {way}, {group:?}: {} of them", rejects.len());
             let list: Vec<&str> = group.iter().map(|column| names[*column].as_str()).collect();
-            let found = database.rows(&format!("SET timezone = 'UTC'; SELECT {} FROM {table} ORDER BY id", list.join(", "))).await;
+            let found = database
+                .rows(&format!("SET timezone = 'UTC'; SELECT {} FROM {table} ORDER BY id", list.join(", ")))
+                .await;
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(&expected) {
                 for ((column, found), expected) in group.iter().zip(found).zip(expected) {
@@ -309,7 +355,11 @@ async fn random_rows_of_every_type() {
                         (Some(found), Some(expected)) => is_same(column, found, expected),
                         _ => false,
                     };
-                    assert!(same, "way {way}: {} into {}: expected {expected:?}, found {found:?}", column.kind, column.declared);
+                    assert!(
+                        same,
+                        "way {way}: {} into {}: expected {expected:?}, found {found:?}",
+                        column.kind, column.declared
+                    );
                     count += 1;
                 }
             }
