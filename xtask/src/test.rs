@@ -34,13 +34,16 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
         )
     });
     // Servers are started for those who need them only.
-    let needed = ["services", "tests", "counts", "features"].iter().any(|name| stages.wants(name));
+    let needed = ["services", "tests", "counts", "features", "planted in postgres"]
+        .iter()
+        .any(|name| stages.wants(name));
     let support = needed.then(|| Support::start(&mut stages)).transpose()?;
     stages.run("tests", 1080, || cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
     stages.run("counts", 300, counts);
     stages.run("planted in the log", 120, planted);
     stages.run("pool: rows, planted and not", 180, pool);
     stages.run("planted in the buffer", 180, planted_in_buffer);
+    stages.run("planted in postgres", 240, planted_in_postgres);
     stages.run("pool with sqlx", 300, pool_with_sqlx);
     stages.run("doc tests", 180, || cargo(&["test", "--workspace", "--doc", "--quiet"]));
     stages.run("features", 120, features);
@@ -110,6 +113,13 @@ fn pool() -> Outcome {
 /// All of the buffer's tests, as its planted failures are beside what they concern.
 fn planted_in_buffer() -> Outcome {
     let arguments = ["test", "--quiet", "--package", "standpipe-buffer", "--features", "planted", "--tests"];
+    command("cargo", &arguments, &[("RUST_BACKTRACE", "0")])
+}
+
+/// The rows S1 to S6 and S8 with each failure switched on, on a real server: the checks must find them.
+fn planted_in_postgres() -> Outcome {
+    let arguments =
+        ["test", "--quiet", "--package", "standpipe-postgres", "--features", "planted", "--test", "planted"];
     command("cargo", &arguments, &[("RUST_BACKTRACE", "0")])
 }
 

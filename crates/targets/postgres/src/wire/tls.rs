@@ -35,7 +35,7 @@ pub(super) async fn wrap(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| match error.kind() {
         // What rustls itself finds wrong: a certificate, a version.
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => refused(&format!(
-            "{error}: the server's certificate is not one that the roots vouch for, or not for {host}"
+            "{error}: the server's certificate is not one that the roots vouch for, or not for this host ({host})"
         )),
         _ => lost(error),
     })

@@ -65,6 +65,26 @@ async fn tls() {
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
     assert!(error.to_string().contains("certificate"), "{error}");
     connects(&by_name.replace("verify-full", "verify-ca")).await.unwrap();
+    // The name is checked too: the same server at an address that its certificate does not have.
+    let (_, _, place) = parts(&database);
+    let listener = tokio::net::TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let elsewhere = listener.local_addr().unwrap().to_string();
+    let (server, name) = (place.clone(), elsewhere.clone());
+    let passing = tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = tokio::net::TcpStream::connect(&server).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        }
+    });
+    let with = |mode: &str| of(&format!("sslmode={mode}&sslrootcert={ca}")).replace(&place, &name);
+    connects(&with("verify-ca")).await.unwrap();
+    let error = connects(&with("verify-full")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("not for this host"), "{error}");
+    passing.abort();
+    for path in [wrong, no_pem] {
+        fs::remove_file(path).unwrap();
+    }
     database.end().await;
 }
 

@@ -17,6 +17,7 @@ mod edges;
 mod locks;
 mod lost;
 mod merges;
+mod outage;
 mod parallel;
 mod places;
 mod proxy;
