@@ -173,6 +173,7 @@ fn column(row: &[Option<String>]) -> Result<FoundColumn, Error> {
         is_built_in: is(12)?,
         class,
         modifier: text(6)?.parse().map_err(|_| number())?,
+        element: None,
     };
     Ok(FoundColumn {
         name: text(1)?.to_owned(),

@@ -11,6 +11,8 @@
 mod access;
 mod bad_rows;
 mod bouncer;
+mod adversary;
+mod adversary_text;
 mod conformance;
 mod dropped;
 mod edges;
