@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod blame;
 mod branch;
 mod clock;
 mod convert;

@@ -12,6 +12,7 @@ mod access;
 mod bad_rows;
 mod bouncer;
 mod adversary;
+mod adversary_codes;
 mod adversary_places;
 mod adversary_text;
 mod conformance;
