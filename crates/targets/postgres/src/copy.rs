@@ -179,7 +179,11 @@ async fn copy(
     session.wrote();
     match session.link().map_err(Stop::Failed)?.copy(to.statement, pieces).await {
         Ok(_) => Ok(None),
-        Err(Failure::Server(refusal)) if blame_of(&refusal, to) != Blame::Other => Ok(Some(*refusal)),
+        Err(Failure::Server(refusal))
+            if sqlstate::of_write(&refusal.code) != Means::Row && blame_of(&refusal, to) != Blame::Other =>
+        {
+            Ok(Some(*refusal))
+        }
         Err(Failure::Server(refusal)) => match sqlstate::of_write(&refusal.code) {
             Means::Row if planted::is(Plant::WholeBatchFails) => {
                 Err(Stop::Failed(refusal.explain("writing")))

@@ -85,6 +85,10 @@ fn questions(shared: &Shared) -> String {
          ('row_security', (SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c WHERE c.relrowsecurity)), \
          ('unlogged', (SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c WHERE c.relpersistence = 'u' AND c.relkind = 'r' \
             AND c.oid IS DISTINCT FROM to_regclass({ledger}))), \
+         ('ledger_fits', (SELECT (c.relkind IN ('r', 'p') AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) \
+            AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped AND a.attname IN ('stream', 'lane', \
+            'lanes', 'epoch', 'position', 'source', 'source_position', 'complete', 'format', 'owner', 'updated_at')) = 11)::text \
+            FROM pg_class c WHERE c.oid = to_regclass({ledger}))), \
          ('ledger_persistence', (SELECT c.relpersistence::text FROM pg_class c WHERE c.oid = to_regclass({ledger}))), \
          ('encrypted', (SELECT ssl::text || ',' || coalesce(version, '') FROM pg_stat_ssl WHERE pid = pg_backend_pid())), \
          ('clock', extract(epoch FROM clock_timestamp())::text) \
@@ -231,7 +235,14 @@ impl Said {
         let ledger = &shared.settings.ledger;
         if self.is("ledger", "true") {
             let rights = self.fact("ledger_rights").to_owned();
-            if !self.is("ledger_persistence", "p") {
+            if !self.is("ledger_fits", "true") {
+                let message = format!(
+                    "{ledger} is there, and is no ledger: it lacks columns or its primary key; name another one, or rename it and \
+                     make this one: {};",
+                    shared.ledger.create
+                );
+                self.say(Broken, "ledger", message);
+            } else if !self.is("ledger_persistence", "p") {
                 self.say(Broken, "ledger", ledger::not_kept(&shared.ledger));
             } else if rights == "true,true,true" {
                 self.say(Fine, "ledger", format!("{ledger} is there, and {user} may use it"));

@@ -10,7 +10,7 @@ use crate::{
     link::{Answer, Link},
     name::{literal, plain, quoted_table},
     planted::{self, Plant},
-    session::Session,
+    session::{Session, unopened},
     table::{is_made_twice, needs_rights},
 };
 
@@ -91,7 +91,7 @@ pub(crate) async fn claim(
     }
     for _ in 0..ATTEMPTS_MAX {
         link.set_in_transaction(true);
-        link.ask(begin).await.map_err(|failure| failure.explain("opening a transaction"))?;
+        link.ask(begin).await.map_err(unopened)?;
         let claimed = claim_in(link, ledger, request).await;
         let ended = link.ask(if matches!(claimed, Ok(Step::Taken(_))) { "COMMIT" } else { "ROLLBACK" }).await;
         if ended.is_ok() {

@@ -1,13 +1,14 @@
 //! Databases and tables that are not as most are.
 
 use bytes::Bytes;
+use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
 use standpipe_core::{DeadLetter, ErrorKind, FindingLevel, LaneId, LetterPage, Mode, StreamId, TableName, Target, Type};
 use standpipe_postgres::{Postgres, Settings};
 use standpipe_testkit::target::Value;
 
 use crate::{
     adversary::{ID, Loader, apply, batch, claimed, request},
-    server::{Database, in_database},
+    server::{Database, in_database, run, skipped},
 };
 
 /// A role or a database may have `array_nulls = off`.
@@ -107,5 +108,61 @@ async fn a_table_that_a_crash_empties_is_named() {
     let findings = target.doctor().await.unwrap();
     let finding = findings.iter().find(|finding| finding.subject == "unlogged tables").unwrap();
     assert!(finding.message.contains('u') && finding.message.contains("part"), "{}", finding.message);
+    database.end().await;
+}
+
+/// Whatever bears the ledger's name and is none.
+#[tokio::test]
+async fn doctor_tells_a_ledger_from_what_is_none() {
+    let Some(database) = Database::new("doctor_tells_a_ledger_from_what_is_none").await else { return };
+    let target = database.open().await;
+    let level = async || {
+        let findings = target.doctor().await.unwrap();
+        findings.into_iter().find(|finding| finding.subject == "ledger").unwrap().level
+    };
+    claimed(&target, "s").await;
+    assert_eq!(level().await, FindingLevel::Fine);
+    database.run("ALTER TABLE standpipe_ledger DROP CONSTRAINT standpipe_ledger_pkey").await;
+    assert_eq!(level().await, FindingLevel::Broken);
+    database.run("DROP TABLE standpipe_ledger; CREATE TABLE standpipe_ledger (id int PRIMARY KEY)").await;
+    assert_eq!(level().await, FindingLevel::Broken);
+    database.end().await;
+}
+
+/// A column of the server's own name cannot be made, and nothing was made before by somebody else.
+#[tokio::test]
+async fn a_table_that_cannot_be_made_is_told_by_what_the_server_says() {
+    let Some(database) = Database::new("a_table_that_cannot_be_made_is_told_by_what_the_server_says").await else { return };
+    let target = database.open().await;
+    let schema = standpipe_core::Schema::new(vec![standpipe_core::Column::new("ctid", Type::Int4)]).unwrap();
+    let error = target.create(&TableName::new("t"), &schema, &[]).await.unwrap_err();
+    assert_eq!(error.code(), Some("42701"), "{error}");
+    assert!(error.to_string().contains("ctid"), "{error}");
+    database.end().await;
+}
+
+/// In a pooled session somebody's temporary tables may be left, of the same names as ours.
+#[tokio::test]
+async fn a_temporary_table_takes_no_rows_of_another() {
+    let Some(database) = Database::new("a_temporary_table_takes_no_rows_of_another").await else { return };
+    let Ok(bouncer) = std::env::var("STANDPIPE_TEST_PGBOUNCER") else {
+        return skipped("a_temporary_table_takes_no_rows_of_another", "no PgBouncer (STANDPIPE_TEST_PGBOUNCER)");
+    };
+    let pooled = in_database(&bouncer, &database.name);
+    let target = Postgres::connect(&pooled.parse().unwrap(), Settings::default()).await.unwrap();
+    let mut claim = claimed(&target, "s").await;
+    database.run("CREATE TABLE t (id int8)").await;
+    // The one session that the pooler has for this database by now.
+    let options: PgConnectOptions = pooled.parse().unwrap();
+    let mut other = options.extra_float_digits(None).connect().await.unwrap();
+    run(&mut other, "CREATE TEMPORARY TABLE t (id int8); CREATE TEMPORARY TABLE standpipe_ledger (id int8)").await;
+    for _ in 0..3 {
+        let rows = batch("t", Mode::Append, &[ID], &[vec![Value::Int8(1)]]);
+        apply(&target, &mut claim, &rows, &[]).await.unwrap();
+    }
+    assert_eq!(database.value("SELECT count(*) FROM t").await, "3");
+    assert_eq!(database.value("SELECT position FROM standpipe_ledger").await, "4");
+    other.close().await.unwrap();
+    target.close().await.unwrap();
     database.end().await;
 }
