@@ -111,6 +111,11 @@ pub trait Target: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// Whether its float columns hold NaN and the infinities. `false`, unless the target says so: then parsers refuse them.
+    fn holds_non_finite(&self) -> bool {
+        false
+    }
+
     /// What people may want to know at the end of a load, a line each: how much of the work was done in the fast way.
     fn remarks(&self) -> Vec<String> {
         Vec::new()

@@ -59,6 +59,7 @@ impl Feed<'_> {
         let mut builder =
             BlockBuilder::with_capacity(self.plan.schema.clone(), self.block_bytes as usize * 9 / 8);
         builder.set_row_bytes_max(self.plan.record_bytes_max);
+        builder.set_non_finite(self.plan.non_finite);
         builder.set_origin(Arc::from(self.plan.name.as_str()));
         let mut last = Vec::new();
         let mut start = parser.position();

@@ -25,6 +25,7 @@ use std::{io, process::Command, sync::Arc, time::Duration};
 
 use standpipe::{
     DeadLetterFile, Settings, SinkError, TableName, Target, TargetUrl, open_target_within,
+    row::NonFinite,
     sink::{DeadLetters, Retry},
 };
 use tokio::runtime::{Builder, Runtime};
@@ -78,7 +79,11 @@ pub(crate) fn run(args: &LoadArgs) -> Result<Exit, Failure> {
         }),
         None => Ok(None),
     };
-    let asked = Asked { args, interrupt: &interrupt, describe: &describe };
+    let non_finite = match &target {
+        Some(target) if target.holds_non_finite() => NonFinite::Allow,
+        _ => NonFinite::Reject,
+    };
+    let asked = Asked { args, interrupt: &interrupt, non_finite, describe: &describe };
     let context = target.as_ref().filter(|_| !args.dry_run).map(|target| Context {
         args,
         url: &url,

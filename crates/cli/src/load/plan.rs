@@ -3,7 +3,7 @@ use std::sync::Arc;
 use standpipe::{
     Column, Destination, Schema, StreamId, TableName,
     core::{ColumnShape, TableShape},
-    row::CsvSettings,
+    row::{CsvSettings, NonFinite},
 };
 
 use super::{
@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) added: Vec<Column>,
     /// The most bytes of one record.
     pub(crate) record_bytes_max: usize,
+    /// Whether the target holds NaN and the infinities.
+    pub(crate) non_finite: NonFinite,
 }
 
 /// Where the bytes come from.
@@ -57,6 +59,8 @@ pub(crate) enum Origin {
 pub(crate) struct Asked<'a> {
     pub(crate) args: &'a LoadArgs,
     pub(crate) interrupt: &'a Interrupt,
+    /// What the target says of NaN and the infinities.
+    pub(crate) non_finite: NonFinite,
     /// What the database knows of a table.
     pub(crate) describe: &'a dyn Fn(&TableName) -> Result<Option<TableShape>, Failure>,
 }
@@ -110,6 +114,7 @@ impl Plan {
             create: shape.is_none(),
             added,
             record_bytes_max,
+            non_finite: asked.non_finite,
         };
         Ok((plan, origin))
     }

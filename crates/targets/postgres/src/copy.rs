@@ -5,6 +5,7 @@ use std::ops::Range;
 use standpipe_core::{Block, Error};
 
 use crate::{
+    blame::{self, Blame},
     error::{Failure, Refusal},
     plan::Form,
     planted::{self, Plant},
@@ -62,6 +63,7 @@ pub(crate) async fn append(
     to: &Copying<'_>,
 ) -> Result<Vec<Refused>, Stop> {
     let mut refused = Vec::new();
+    let mut doubts = Doubts::default();
     let mut parts = vec![Part { range: 0..rows.count(), is_trusted: false }];
     let mut step = to.step.max(1);
     while let Some(part) = parts.pop() {
@@ -75,6 +77,7 @@ pub(crate) async fn append(
         rows.prepare(&range, to.blocks).map_err(Stop::Failed)?;
         let refusal = match copy(session, rows, to, range.clone()).await? {
             None => {
+                doubts.have_others = true;
                 if to.is_table {
                     session.count_written();
                 }
@@ -86,6 +89,7 @@ pub(crate) async fn append(
         session.undo().await.map_err(stopped)?;
         if length == 1 {
             let column = refusal.column.clone().or_else(|| column_of(&refusal, to.relation));
+            doubts.hear(blame_of(&refusal, to), &refusal)?;
             refused.push(Refused { number: range.start, column, refusal });
             continue;
         }
@@ -108,7 +112,46 @@ pub(crate) async fn append(
             }
         }
     }
+    doubts.settle()?;
     Ok(refused)
+}
+
+fn blame_of(refusal: &Refusal, to: &Copying<'_>) -> Blame {
+    let column = column_of(refusal, to.relation);
+    blame::of_copy(refusal, to.form, line_of(refusal, to.relation), column.as_deref())
+}
+
+/// Rows that were refused for a reason that may not be theirs.
+#[derive(Default)]
+pub(crate) struct Doubts {
+    refusal: Option<Box<Refusal>>,
+    count: u32,
+    /// A row was taken: then the reason is that of the rows that were not.
+    pub(crate) have_others: bool,
+}
+
+/// So many rows are tried before a reason counts as one of all rows.
+const DOUBTS_MAX: u32 = 8;
+
+impl Doubts {
+    /// Takes note of a row that was refused alone.
+    pub(crate) fn hear(&mut self, blame: Blame, refusal: &Refusal) -> Result<(), Stop> {
+        if blame != Blame::RowIfOthersFit || self.have_others {
+            return Ok(());
+        }
+        self.count += 1;
+        self.refusal = Some(Box::new(refusal.clone()));
+        if self.count < DOUBTS_MAX { Ok(()) } else { self.settle() }
+    }
+
+    /// # Errors
+    /// The reason, where no row was taken. The table may be another by now.
+    pub(crate) fn settle(&mut self) -> Result<(), Stop> {
+        match self.refusal.take() {
+            Some(refusal) if !self.have_others => Err(Stop::Shape(refusal)),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn cut(part: Part, step: u32) -> (Range<u32>, Option<Part>) {
@@ -136,6 +179,11 @@ async fn copy(
     session.wrote();
     match session.link().map_err(Stop::Failed)?.copy(to.statement, pieces).await {
         Ok(_) => Ok(None),
+        Err(Failure::Server(refusal))
+            if sqlstate::of_write(&refusal.code) != Means::Row && blame_of(&refusal, to) != Blame::Other =>
+        {
+            Ok(Some(*refusal))
+        }
         Err(Failure::Server(refusal)) => match sqlstate::of_write(&refusal.code) {
             Means::Row if planted::is(Plant::WholeBatchFails) => {
                 Err(Stop::Failed(refusal.explain("writing")))

@@ -9,7 +9,7 @@ use crate::{
     error::Failure,
     ledger::{corrupt, is_absent, stored},
     link::{Answer, Link},
-    name::{literal, literal_or_null, push_literal, quoted_table},
+    name::{literal, literal_or_null, plain, push_literal, quoted_table},
     session::Session,
     table::{is_made_twice, needs_rights},
 };
@@ -30,10 +30,15 @@ pub(crate) async fn keep(
     for letters in letters.chunks(LETTERS_MAX) {
         session.mark().await.map_err(failed)?;
         session.wrote();
-        let statement = insert(&name, letters)?;
+        let statement = insert(&name, letters, Letters::All)?;
         match session.ask(&statement).await {
             Ok(_) => continue,
             Err(Failure::Server(refusal)) if is_absent(&refusal) => {}
+            Err(Failure::Server(refusal)) if refusal.code == LACKS_A_LETTER => {
+                if keep_plainly(session, &name, letters).await.map_err(failed)? {
+                    continue;
+                }
+            }
             Err(failure) => return Err(failed(failure)),
         }
         session.undo().await.map_err(failed)?;
@@ -51,12 +56,48 @@ pub(crate) async fn keep(
             }
             Err(failure) => return Err(failed(failure)),
         }
-        session.ask(&statement).await.map_err(failed)?;
+        session.mark().await.map_err(failed)?;
+        session.wrote();
+        match session.ask(&statement).await {
+            Ok(_) => {}
+            Err(Failure::Server(refusal)) if refusal.code == LACKS_A_LETTER => {
+                keep_plainly(session, &name, letters).await.map_err(failed)?;
+            }
+            Err(failure) => return Err(failed(failure)),
+        }
     }
     Ok(())
 }
 
-fn insert(table: &str, letters: &[DeadLetter]) -> Result<String, Error> {
+/// `untranslatable_character`: the database's encoding has no such letter.
+const LACKS_A_LETTER: &str = "22P05";
+
+/// Which letters of the alphabet a statement may hold.
+#[derive(Clone, Copy, PartialEq)]
+enum Letters {
+    All,
+    /// ASCII, which every encoding has.
+    Plain,
+}
+
+/// Keeps letters where the database cannot hold all of their text: rows as bytes, the rest with escapes. `false` when there
+/// is no such table.
+async fn keep_plainly(session: &mut Session, name: &str, letters: &[DeadLetter]) -> Result<bool, Failure> {
+    session.undo().await?;
+    session.wrote();
+    let statement = insert(name, letters, Letters::Plain).map_err(Failure::Connection)?;
+    match session.ask(&statement).await {
+        Ok(_) => Ok(true),
+        Err(Failure::Server(refusal)) if is_absent(&refusal) => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn insert(table: &str, letters: &[DeadLetter], may_hold: Letters) -> Result<String, Error> {
+    let clean = |text: &str| match may_hold {
+        Letters::All => clean(text),
+        Letters::Plain => plain(&clean(text)),
+    };
     let mut sql = format!("INSERT INTO {table} ({COLUMNS}, kept_at) VALUES ");
     for (index, letter) in letters.iter().enumerate() {
         if index > 0 {
@@ -74,12 +115,13 @@ fn insert(table: &str, letters: &[DeadLetter]) -> Result<String, Error> {
             literal_or_null(letter.table.schema.as_deref()),
             literal(&letter.table.name),
             literal(&clean(&letter.origin)),
-            literal_or_null(letter.column.as_deref().map(clean).as_deref()),
-            literal_or_null(letter.code.as_deref().map(clean).as_deref()),
+            literal_or_null(letter.column.as_deref().map(&clean).as_deref()),
+            literal_or_null(letter.code.as_deref().map(&clean).as_deref()),
             literal(&clean(&letter.reason)),
         );
         // Readable for people where it is text; any bytes otherwise.
-        match std::str::from_utf8(&letter.row).ok().filter(|text| !text.contains('\0')) {
+        let may_be_text = |text: &&str| !text.contains('\0') && (may_hold == Letters::All || text.is_ascii());
+        match std::str::from_utf8(&letter.row).ok().filter(may_be_text) {
             Some(text) => {
                 push_literal(text, &mut sql);
                 sql.push_str(", NULL");

@@ -7,7 +7,7 @@ use std::{
 
 use standpipe_core::{Error, Finding, FindingLevel};
 
-use crate::{link::Link, name::literal, postgres::Shared};
+use crate::{ledger, link::Link, name::literal, postgres::Shared};
 
 /// The oldest version that is known to do all that is asked of it.
 const VERSION_MIN: u32 = 120_000;
@@ -83,6 +83,13 @@ fn questions(shared: &Shared) -> String {
          ('rules', (SELECT string_agg(DISTINCT r.ev_class::regclass::text, ', ') FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class \
             JOIN pg_namespace n ON n.oid = c.relnamespace WHERE r.ev_type = '3' AND c.relkind = 'r' AND n.nspname NOT LIKE 'pg\\_%')), \
          ('row_security', (SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c WHERE c.relrowsecurity)), \
+         ('unlogged', (SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c WHERE c.relpersistence = 'u' AND c.relkind = 'r' \
+            AND c.oid IS DISTINCT FROM to_regclass({ledger}))), \
+         ('ledger_fits', (SELECT (c.relkind IN ('r', 'p') AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) \
+            AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped AND a.attname IN ('stream', 'lane', \
+            'lanes', 'epoch', 'position', 'source', 'source_position', 'complete', 'format', 'owner', 'updated_at')) = 11)::text \
+            FROM pg_class c WHERE c.oid = to_regclass({ledger}))), \
+         ('ledger_persistence', (SELECT c.relpersistence::text FROM pg_class c WHERE c.oid = to_regclass({ledger}))), \
          ('encrypted', (SELECT ssl::text || ',' || coalesce(version, '') FROM pg_stat_ssl WHERE pid = pg_backend_pid())), \
          ('clock', extract(epoch FROM clock_timestamp())::text) \
          ) AS fact(name, value)",
@@ -228,7 +235,16 @@ impl Said {
         let ledger = &shared.settings.ledger;
         if self.is("ledger", "true") {
             let rights = self.fact("ledger_rights").to_owned();
-            if rights == "true,true,true" {
+            if !self.is("ledger_fits", "true") {
+                let message = format!(
+                    "{ledger} is there, and is no ledger: it lacks columns or its primary key; name another one, or rename it and \
+                     make this one: {};",
+                    shared.ledger.create
+                );
+                self.say(Broken, "ledger", message);
+            } else if !self.is("ledger_persistence", "p") {
+                self.say(Broken, "ledger", ledger::not_kept(&shared.ledger));
+            } else if rights == "true,true,true" {
                 self.say(Fine, "ledger", format!("{ledger} is there, and {user} may use it"));
             } else {
                 let message = format!(
@@ -326,6 +342,12 @@ impl Said {
                 "rules",
                 Broken,
                 "have rules for INSERT, which COPY does not follow; loads into them are refused",
+            ),
+            (
+                "unlogged",
+                "unlogged tables",
+                Notice,
+                "are emptied by the server after a crash, and rows that were applied are not written again (SET LOGGED)",
             ),
             (
                 "row_security",

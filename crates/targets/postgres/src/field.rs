@@ -9,6 +9,7 @@ use crate::{
     clock::{self, DAY_US},
     json_array,
     kind::PgType,
+    limit::Limit,
 };
 
 /// Turns a value's bytes into those of another type, or says what would be lost.
@@ -24,6 +25,8 @@ pub(crate) struct Way {
     pub(crate) is_jsonb: bool,
     /// The server reads it from text.
     pub(crate) read: Option<Reading>,
+    /// What the server would cut or round while it reads the text.
+    pub(crate) limit: Option<Limit>,
     /// Why NULL is refused, if it is.
     pub(crate) null: Option<&'static str>,
     /// A value that is no multiple of so many microseconds would be rounded.
@@ -60,6 +63,7 @@ impl Way {
             change: None,
             is_jsonb: false,
             read: None,
+            limit: None,
             null: None,
             unit_us: None,
             digits_max: None,
@@ -110,6 +114,9 @@ impl Way {
             Some(change) => change(bytes, out)?,
             None => out.extend_from_slice(bytes),
         }
+        if let Some(limit) = self.limit.filter(|limit| limit.is_for_binary()) {
+            limit.check(&out[start..])?;
+        }
         self.check_rounding(&out[start..])
     }
 
@@ -124,10 +131,22 @@ impl Way {
             None => bytes,
         };
         self.check_rounding(bytes)?;
+        let start = out.len();
         if self.read == Some(Reading::Array) && json_array::is_json(bytes) {
-            return json_array::render(bytes, out);
+            json_array::render(bytes, out)?;
+        } else {
+            render(self.to, bytes, out)?;
         }
-        render(self.to, bytes, out)
+        match self.limit {
+            None => Ok(()),
+            Some(limit) if self.read == Some(Reading::Array) => limit.check_elements(&out[start..]),
+            Some(limit) => limit.check(&out[start..]),
+        }
+    }
+
+    /// Whether the value, whose bytes go as they are, is kept whole.
+    pub(crate) fn is_kept(&self, bytes: &[u8]) -> bool {
+        self.limit.is_none_or(|limit| !limit.is_for_binary() || limit.check(bytes).is_ok())
     }
 
     /// What the server would round without a word.
@@ -161,7 +180,7 @@ impl Way {
 }
 
 /// The place of the last digit that is not zero: 2 of 1.250, -2 of 700.
-fn digits_behind_point(number: &Numeric<'_>) -> i32 {
+pub(crate) fn digits_behind_point(number: &Numeric<'_>) -> i32 {
     let Some(last) = number.digits().next_back() else { return i32::MIN };
     let groups = number.digits().len() as i32 - 1 - i32::from(number.weight());
     let zeros = [10, 100, 1000].iter().filter(|power| last % **power == 0).count() as i32;

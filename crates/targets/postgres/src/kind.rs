@@ -4,6 +4,8 @@ use standpipe_core::Type;
 
 /// Types by the numbers that every server has for them (`pg_type.dat`).
 pub(crate) mod oid {
+    pub(crate) const CHAR: u32 = 18;
+    pub(crate) const INTERVAL: u32 = 1186;
     pub(crate) const BOOL: u32 = 16;
     pub(crate) const BYTEA: u32 = 17;
     pub(crate) const NAME: u32 = 19;
@@ -20,6 +22,7 @@ pub(crate) mod oid {
     pub(crate) const TIME: u32 = 1083;
     pub(crate) const TIMESTAMP: u32 = 1114;
     pub(crate) const TIMESTAMPTZ: u32 = 1184;
+
     pub(crate) const TIMETZ: u32 = 1266;
     pub(crate) const NUMERIC: u32 = 1700;
     pub(crate) const UUID: u32 = 2950;
@@ -40,6 +43,8 @@ pub(crate) struct PgType {
     pub(crate) is_built_in: bool,
     /// Length, precision or scale, as the type encodes it; -1 is none.
     pub(crate) modifier: i32,
+    /// Of an array: the type of its elements, domains looked through, and their modifier.
+    pub(crate) element: Option<(u32, i32)>,
 }
 
 /// How the server sorts its types.
@@ -90,11 +95,7 @@ impl PgType {
 
     /// Digits behind the point that the column keeps, where that is stated.
     pub(crate) fn scale(&self) -> Option<i32> {
-        if self.oid != oid::NUMERIC || self.class != Class::Base || self.modifier < 4 {
-            return None;
-        }
-        // 11 bits, signed since the server lets a scale be negative.
-        Some((((self.modifier - 4) & 0x7ff) ^ 1024) - 1024)
+        (self.oid == oid::NUMERIC && self.class == Class::Base).then(|| scale_of(self.modifier))?
     }
 
     /// Digits of a second that the column keeps, if it is one of times.
@@ -107,6 +108,12 @@ impl PgType {
     pub(crate) fn second_digits(&self) -> Option<u32> {
         self.clock_digits().filter(|digits| *digits < 6)
     }
+}
+
+/// Digits behind the point by the modifier of a `numeric`.
+pub(crate) fn scale_of(modifier: i32) -> Option<i32> {
+    // 11 bits, signed since the server lets a scale be negative.
+    (modifier >= 4).then_some((((modifier.wrapping_sub(4)) & 0x7ff) ^ 1024) - 1024)
 }
 
 /// The type that `create` declares for a column.

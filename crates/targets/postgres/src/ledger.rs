@@ -8,9 +8,9 @@ use standpipe_core::{
 use crate::{
     error::{Failure, Refusal},
     link::{Answer, Link},
-    name::{literal, quoted_table},
+    name::{literal, plain, quoted_table},
     planted::{self, Plant},
-    session::Session,
+    session::{Session, unopened},
     table::{is_made_twice, needs_rights},
 };
 
@@ -72,7 +72,7 @@ pub(crate) async fn read(
     match link.ask(&query).await {
         Ok(answer) => answer.rows.iter().map(|row| ledger_row(row)).collect(),
         Err(Failure::Server(refusal)) if is_absent(&refusal) => Ok(Vec::new()),
-        Err(failure) => Err(failure.explain("reading the ledger")),
+        Err(failure) => Err(explained(failure, "reading the ledger", stream)),
     }
 }
 
@@ -83,6 +83,7 @@ pub(crate) async fn claim(
     begin: &str,
     request: &ClaimRequest,
 ) -> Result<Vec<Claim>, Error> {
+    refuse_what_is_not_kept(link, ledger).await?;
     // A complete source stays so: nothing is locked, and nothing has to be writable.
     let rows = read(link, ledger, Some(&request.stream)).await?;
     if request.judge(&rows)? == Verdict::Complete {
@@ -90,7 +91,7 @@ pub(crate) async fn claim(
     }
     for _ in 0..ATTEMPTS_MAX {
         link.set_in_transaction(true);
-        link.ask(begin).await.map_err(|failure| failure.explain("opening a transaction"))?;
+        link.ask(begin).await.map_err(unopened)?;
         let claimed = claim_in(link, ledger, request).await;
         let ended = link.ask(if matches!(claimed, Ok(Step::Taken(_))) { "COMMIT" } else { "ROLLBACK" }).await;
         if ended.is_ok() {
@@ -107,6 +108,27 @@ pub(crate) async fn claim(
         }
     }
     Err(Error::retry(format!("others claim stream {} at the same time, again and again", request.stream)))
+}
+
+/// A ledger that a crash empties would let everything be loaded a second time.
+async fn refuse_what_is_not_kept(link: &mut Link, ledger: &Ledger) -> Result<(), Error> {
+    let query = format!(
+        "SELECT relpersistence::text FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass({})",
+        literal(&ledger.table)
+    );
+    let answer = link.ask(&query).await.map_err(|failure| failure.explain("looking at the ledger"))?;
+    match answer.rows.first() {
+        Some(row) if Answer::text(row, 0)? != "p" => Err(Error::invalid(not_kept(ledger))),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn not_kept(ledger: &Ledger) -> String {
+    let table = &ledger.table;
+    format!(
+        "the ledger {table} is UNLOGGED or temporary: a crash empties it, and everything would be loaded again; run: ALTER TABLE \
+         {table} SET LOGGED;"
+    )
 }
 
 enum Step {
@@ -129,7 +151,7 @@ async fn claim_in(link: &mut Link, ledger: &Ledger, request: &ClaimRequest) -> R
     let statement = match request.judge(&rows)? {
         Verdict::Complete => return Ok(Step::Complete),
         Verdict::Insert { lanes } => {
-            let (origin, owner) = (stored(request.origin)?, literal(&request.owner));
+            let (origin, owner) = (stored(request.origin)?, literal(&plain(&request.owner)));
             let source = literal(request.source.as_str());
             format!(
                 "INSERT INTO {} SELECT {stream}, lane, {lanes}, 1, {origin}, {source}, '', false, {LEDGER_FORMAT}, \
@@ -146,7 +168,7 @@ async fn claim_in(link: &mut Link, ledger: &Ledger, request: &ClaimRequest) -> R
                 "UPDATE {} SET epoch = epoch + 1, owner = {}, complete = false, updated_at = clock_timestamp() \
                  WHERE stream = {stream}",
                 ledger.table,
-                literal(&request.owner)
+                literal(&plain(&request.owner))
             )
         }
     };
@@ -157,7 +179,7 @@ async fn claim_in(link: &mut Link, ledger: &Ledger, request: &ClaimRequest) -> R
             return Ok(Step::Missing);
         }
         Err(Failure::Server(refusal)) if refusal.code == "23505" => return Ok(Step::Again),
-        Err(failure) => return Err(failure.explain("claiming the stream")),
+        Err(failure) => return Err(explained(failure, "claiming the stream", Some(&request.stream))),
     }
     let answer = link.ask(&ledger.of_stream(&request.stream)).await;
     let answer = answer.map_err(|failure| failure.explain("claiming the stream"))?;
@@ -237,6 +259,22 @@ pub(crate) async fn advance(
 /// The condition that names a lane's row.
 pub(crate) fn lane_is(lane: &LaneId) -> String {
     format!("stream = {} AND lane = {}", literal(lane.stream.as_str()), lane.lane)
+}
+
+/// With the name at fault, where the database has no letters for it.
+fn explained(failure: Failure, doing: &str, stream: Option<&StreamId>) -> Error {
+    match (failure, stream) {
+        (Failure::Server(refusal), Some(stream)) if refusal.code == "22P05" => {
+            let message = format!(
+                "{doing}: the database's encoding has no place for the stream's name {:?}; give the stream (or the file) another \
+                 name: {}",
+                stream.as_str(),
+                refusal.said()
+            );
+            Error::invalid(message).with_code(refusal.code)
+        }
+        (failure, _) => failure.explain(doing),
+    }
 }
 
 pub(crate) fn is_absent(refusal: &Refusal) -> bool {

@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod blame;
 mod branch;
 mod clock;
 mod convert;
 mod copy;
 mod dead_letters;
+mod details;
 mod dial;
 mod doctor;
 mod error;
@@ -15,6 +17,7 @@ mod holder;
 mod json_array;
 mod kind;
 mod ledger;
+mod limit;
 mod link;
 mod merge;
 mod name;

@@ -52,6 +52,15 @@ pub(crate) fn push_literal(text: &str, out: &mut String) {
     out.push('\'');
 }
 
+/// A text for people in letters that every database has: others as `\u{3a9}`.
+pub(crate) fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_ascii() { out.push(character) } else { out.extend(character.escape_unicode()) }
+    }
+    out
+}
+
 /// A text that may be missing.
 pub(crate) fn literal_or_null(text: Option<&str>) -> String {
     text.map_or_else(|| "NULL".to_owned(), literal)

@@ -6,6 +6,7 @@ use standpipe_core::{Destination, Error, Schema};
 
 use crate::{
     field::Way,
+    limit::Limit,
     merge::Merge,
     name::{quoted_list, quoted_table},
     table::{Found, FoundColumn, mark_query},
@@ -66,6 +67,7 @@ impl Plan {
                 ))
                 .with_code("42804")
             })?;
+            way.limit = Limit::of(from.kind, &column.kind);
             let in_key = merge.as_ref().is_some_and(|merge| merge.key.contains(&column.name));
             // A primary key refuses NULL by itself; a unique one would take the row as new each time.
             way.null = (in_key && column.nullable).then_some("the key is NULL");

@@ -1,10 +1,14 @@
 //! Plans that were made, for all connections of a handle.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use standpipe_core::{Destination, Error, Schema};
 
 use crate::{
+    details,
     link::Link,
     plan::Plan,
     table::{absent, find},
@@ -14,7 +18,11 @@ use crate::{
 const PLANS_MAX: usize = 256;
 
 #[derive(Default)]
-pub(crate) struct Plans(Mutex<Vec<Kept>>);
+pub(crate) struct Plans {
+    kept: Mutex<Vec<Kept>>,
+    /// Tables that the server empties after a crash, by their names in quotes.
+    unlogged: Mutex<BTreeSet<String>>,
+}
 
 struct Kept {
     destination: Arc<Destination>,
@@ -43,9 +51,13 @@ impl Plans {
         destination: &Arc<Destination>,
         schema: &Arc<Schema>,
     ) -> Result<Arc<Plan>, Error> {
-        let found = find(link, &destination.table).await?.ok_or_else(|| absent(&destination.table))?;
+        let mut found = find(link, &destination.table).await?.ok_or_else(|| absent(&destination.table))?;
+        let is_unlogged = details::look(link, &mut found).await?;
         let plan = Arc::new(Plan::make(found, destination, schema)?);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_unlogged {
+            self.warn_of(&plan.table);
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|known| !is_for(known, destination, schema));
         if kept.len() >= PLANS_MAX {
             kept.remove(0);
@@ -54,8 +66,22 @@ impl Plans {
         Ok(plan)
     }
 
+    /// Says once for each table what a crash of the server does to it.
+    fn warn_of(&self, table: &str) {
+        let is_new = self.unlogged.lock().unwrap_or_else(PoisonError::into_inner).insert(table.to_owned());
+        if is_new {
+            tracing::warn!("{}", unlogged(table));
+        }
+    }
+
+    /// What to know of the tables that rows went to.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let tables = self.unlogged.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.iter().map(|table| unlogged(table)).collect()
+    }
+
     fn known(&self, destination: &Arc<Destination>, schema: &Arc<Schema>) -> Option<Arc<Plan>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().find(|known| is_for(known, destination, schema)).map(|known| known.plan.clone())
     }
 }
@@ -63,4 +89,11 @@ impl Plans {
 fn is_for(known: &Kept, destination: &Arc<Destination>, schema: &Arc<Schema>) -> bool {
     (Arc::ptr_eq(&known.destination, destination) || known.destination == *destination)
         && (Arc::ptr_eq(&known.schema, schema) || known.schema == *schema)
+}
+
+fn unlogged(table: &str) -> String {
+    format!(
+        "table {table} is UNLOGGED: the server empties it after a crash, and rows that were applied are not written again; \
+         ALTER TABLE {table} SET LOGGED keeps them"
+    )
 }

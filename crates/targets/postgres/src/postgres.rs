@@ -125,13 +125,15 @@ impl Postgres {
 }
 
 /// Opens a transaction. Everything that holds for it is said here, for the transaction alone: a pooler may lend the session
-/// to somebody else afterwards. A role's `synchronous_commit = off` would lose what was reported as committed; deferred
+/// to somebody else afterwards. Without `array_nulls` a NULL among a merge's values would be the text NULL. A temporary table that somebody left in a pooled
+/// session would take the place of a table of that name, unless temporary ones come last. A role's `synchronous_commit = off` would lose what was reported as committed; deferred
 /// constraints would be met at the commit, where no row can be named any more.
 fn begin(lock_timeout: Duration) -> String {
     let lock_timeout_ms =
         i32::try_from(lock_timeout.as_millis()).unwrap_or(0).max(i32::from(!lock_timeout.is_zero()));
     format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {lock_timeout_ms}; \
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {lock_timeout_ms}; SET LOCAL array_nulls = on; \
+         SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true) WHERE current_schema() IS NOT NULL; \
          SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write'); \
          SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT standpipe"
     )
@@ -197,13 +199,19 @@ impl Target for Postgres {
         doctor::examine(&mut *self.lease().await?, &self.shared).await
     }
 
+    fn holds_non_finite(&self) -> bool {
+        true
+    }
+
     fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.shared.plans.remarks();
         let (untouched, converted) = self.rows_untouched_and_converted();
         if untouched + converted == 0 {
-            return Vec::new();
+            return remarks;
         }
         let share = untouched as f64 * 100.0 / (untouched + converted) as f64;
-        vec![format!("{share:.0}% of the rows went to the server as they were encoded")]
+        remarks.push(format!("{share:.0}% of the rows went to the server as they were encoded"));
+        remarks
     }
 
     /// Ends every connection. Branches that are open lose theirs, and the server rolls them back.

@@ -6,6 +6,7 @@ use crate::{
     error::Failure,
     ledger::{Ledger, is_absent, lane_is, stored},
     link::{Answer, Link},
+    session::unopened,
 };
 
 /// Asks the ledger, behind whatever commit is in flight: the update waits for its lock.
@@ -16,7 +17,7 @@ pub(crate) async fn resolve(
     moves: &[(Claim, u64)],
 ) -> Result<Resolution, Error> {
     link.set_in_transaction(true);
-    link.ask(begin).await.map_err(|failure| failure.explain("opening a transaction"))?;
+    link.ask(begin).await.map_err(unopened)?;
     let asked = ask_all(link, ledger, moves).await;
     link.ask("ROLLBACK").await.map_err(|failure| failure.explain("ending a transaction"))?;
     link.set_in_transaction(false);

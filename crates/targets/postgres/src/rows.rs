@@ -38,7 +38,7 @@ impl Rows {
         for (block, number) in blocks.iter().zip(first_block..) {
             let first = rows.count();
             let piece = match plan.form {
-                Form::Untouched => Piece {
+                Form::Untouched if are_kept(block, plan)? => Piece {
                     block: number,
                     first,
                     rows: block.rows,
@@ -46,7 +46,7 @@ impl Rows {
                     numbers: None,
                     starts: None,
                 },
-                Form::Binary | Form::Text => {
+                Form::Untouched | Form::Binary | Form::Text => {
                     let Converted { bytes, starts, numbers } =
                         convert::block(block, number, plan, &mut rows.rejects)?;
                     let count = starts.len().saturating_sub(1) as u32;
@@ -107,6 +107,20 @@ impl Rows {
             }
         })
     }
+}
+
+/// Whether the server keeps every value whole whose bytes go as they are.
+fn are_kept(block: &Block, plan: &Plan) -> Result<bool, Error> {
+    if plan.ways.iter().all(|way| way.limit.is_none()) {
+        return Ok(true);
+    }
+    for tuple in Tuples::new(block) {
+        let mut fields = tuple?.fields().zip(&plan.ways);
+        if !fields.all(|(field, way)| field.bytes.is_none_or(|bytes| way.is_kept(bytes))) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn starts_of(block: &Block) -> Result<Vec<u32>, Error> {

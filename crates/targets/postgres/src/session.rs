@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use standpipe_core::Error;
+use standpipe_core::{Error, ErrorKind};
 use standpipe_pool::{Pool, PoolLease};
 
 use crate::{
@@ -39,7 +39,7 @@ impl Session {
                 Ok(_) => return Ok(session),
                 // The connection had ended unnoticed: a fresh one, once.
                 Err(Failure::Connection(_)) if !replaced => replaced = true,
-                Err(failure) => return Err(failure.explain("opening a transaction")),
+                Err(failure) => return Err(unopened(failure)),
             }
         }
     }
@@ -150,6 +150,19 @@ impl Session {
     }
 }
 
+/// Why a transaction that writes could not be opened.
+pub(crate) fn unopened(failure: Failure) -> Error {
+    match failure {
+        // A standby says it of READ WRITE. It may be promoted, or the address may lead to another one.
+        Failure::Server(refusal) if refusal.code == "0A000" => {
+            let error = refusal.as_kind(ErrorKind::Retry, "opening a transaction");
+            Error::new(ErrorKind::Retry, format!("{error}; this server is a standby; waiting for a primary"))
+                .with_code(refusal.code)
+        }
+        failure => failure.explain("opening a transaction"),
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take()
@@ -157,5 +170,28 @@ impl Drop for Session {
         {
             lease.discard();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Refusal;
+
+    #[test]
+    fn a_standby_is_waited_for() {
+        let refusal = |code: &str| Refusal {
+            code: code.into(),
+            message: "cannot set transaction read-write mode during recovery".into(),
+            detail: None,
+            hint: None,
+            column: None,
+            context: None,
+            is_fatal: false,
+        };
+        let error = unopened(Failure::Server(Box::new(refusal("0A000"))));
+        assert_eq!(error.kind(), ErrorKind::Retry);
+        assert!(error.to_string().contains("standby"), "{error}");
+        assert_eq!(unopened(Failure::Server(Box::new(refusal("42501")))).kind(), ErrorKind::Invalid);
     }
 }

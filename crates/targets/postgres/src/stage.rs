@@ -5,7 +5,8 @@ use std::ops::Range;
 use standpipe_core::{Block, Error};
 
 use crate::{
-    copy::{Copying, Refused, Stop, append, stopped},
+    blame::{self, Blame},
+    copy::{Copying, Doubts, Refused, Stop, append, stopped},
     error::{Failure, Refusal},
     merge::Merge,
     plan::Plan,
@@ -107,6 +108,7 @@ pub(crate) async fn in_parts(
     staged: &Staged,
 ) -> Result<Vec<Refused>, Stop> {
     let mut refused = Vec::new();
+    let (mut doubts, mut statement_is_good) = (Doubts::default(), false);
     let whole = 0..staged.count;
     let mut parts = vec![whole.clone()];
     while let Some(range) = parts.pop() {
@@ -118,12 +120,23 @@ pub(crate) async fn in_parts(
         let statement = format!("{mark}{}", source.statement(merge, &range, range == whole));
         let Some(refusal) = refused_row(session.ask(&statement).await)? else {
             session.count_written();
+            doubts.have_others = true;
             continue;
         };
         session.undo().await.map_err(stopped)?;
+        if !statement_is_good && sqlstate::of_write(&refusal.code) != Means::Row {
+            // Without any row: what it says then is not about one.
+            let empty = source.statement(merge, &(0..0), false);
+            if let Err(Failure::Server(_)) = session.ask(&empty).await {
+                session.undo().await.map_err(stopped)?;
+                return Err(stopped_by(Box::new(refusal)));
+            }
+            statement_is_good = true;
+        }
         let length = range.end - range.start;
         if length == 1 {
             let column = refusal.column.clone();
+            doubts.hear(blame::of_merge(&refusal), &refusal)?;
             refused.push(Refused { number: staged.number(range.start), column, refusal });
             continue;
         }
@@ -131,17 +144,23 @@ pub(crate) async fn in_parts(
         parts.push(middle..range.end);
         parts.push(range.start..middle);
     }
+    doubts.settle()?;
     Ok(refused)
+}
+
+/// What ends the merge, where it is no row.
+fn stopped_by(refusal: Box<Refusal>) -> Stop {
+    match sqlstate::of_write(&refusal.code) {
+        Means::Transaction(kind) => Stop::Failed(refusal.as_kind(kind, "merging rows")),
+        Means::Row | Means::Shape => Stop::Shape(refusal),
+    }
 }
 
 fn refused_row<T>(outcome: Result<T, Failure>) -> Result<Option<Refusal>, Stop> {
     match outcome {
         Ok(_) => Ok(None),
-        Err(Failure::Server(refusal)) => match sqlstate::of_write(&refusal.code) {
-            Means::Row => Ok(Some(*refusal)),
-            Means::Shape => Err(Stop::Shape(refusal)),
-            Means::Transaction(kind) => Err(Stop::Failed(refusal.as_kind(kind, "merging rows"))),
-        },
+        Err(Failure::Server(refusal)) if blame::of_merge(&refusal) != Blame::Other => Ok(Some(*refusal)),
+        Err(Failure::Server(refusal)) => Err(stopped_by(refusal)),
         Err(failure) => Err(stopped(failure)),
     }
 }

@@ -173,6 +173,7 @@ fn column(row: &[Option<String>]) -> Result<FoundColumn, Error> {
         is_built_in: is(12)?,
         class,
         modifier: text(6)?.parse().map_err(|_| number())?,
+        element: None,
     };
     Ok(FoundColumn {
         name: text(1)?.to_owned(),
@@ -220,7 +221,11 @@ pub(crate) async fn create(
     let statement = create_statement(table, schema, key)?;
     match link.ask_alone(begin, &statement).await {
         Ok(_) => Ok(()),
-        Err(Failure::Server(refusal)) if is_made_twice(&refusal) => Ok(()),
+        Err(Failure::Server(refusal)) if is_made_twice(&refusal) => match find(link, table).await? {
+            Some(_) => Ok(()),
+            // A column of the server's own name, such as ctid, is there twice as well.
+            None => Err(refusal.explain(&format!("creating table {table}"))),
+        },
         Err(Failure::Server(refusal)) if refusal.code == "42501" => Err(needs_rights(&refusal, &statement)),
         Err(failure) => Err(failure.explain(&format!("creating table {table}"))),
     }

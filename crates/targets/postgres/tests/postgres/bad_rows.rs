@@ -75,7 +75,7 @@ fn kinds() -> Vec<Kind> {
         of("enum", "v mood", "", Type::Text, bad(), "22P02", Some("v"), "mood"),
         of("domain", "v positive", "", Type::Int4, Value::Int4(-1), "23514", None, "positive"),
         of("int", "v int4", "", Type::Text, bad(), "22P02", Some("v"), "integer"),
-        of("date", "v date", "", Type::Text, text("2026-02-30"), "22008", Some("v"), "out of range"),
+        of("date", "v date", "", Type::Text, text("2026-02-30"), "", Some("v"), "calendar"),
         of("json", "v json", "", Type::Json, Value::Json("{\"a\":".into()), "22P02", Some("v"), "json"),
         of(
             "jsonb",

@@ -9,6 +9,10 @@
 )]
 
 mod access;
+mod adversary;
+mod adversary_codes;
+mod adversary_places;
+mod adversary_text;
 mod bad_rows;
 mod bouncer;
 mod conformance;
