@@ -1,6 +1,6 @@
 //! Streams rows into a table by COPY, and finds the bad ones among them.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use standpipe_core::{Block, Error};
 
@@ -72,7 +72,6 @@ pub(crate) async fn append(
         if range.is_empty() {
             continue;
         }
-        session.mark().await.map_err(stopped)?;
         let length = range.end - range.start;
         rows.prepare(&range, to.blocks).map_err(Stop::Failed)?;
         let refusal = match copy(session, rows, to, range.clone()).await? {
@@ -94,7 +93,7 @@ pub(crate) async fn append(
             continue;
         }
         // A batch of bad rows alone must not be sent whole for each of them.
-        step = (length / 8).max(1);
+        step = (length / 2).max(1);
         let suspect = line_of(&refusal, to.relation)
             .map(|line| range.start + (line - 1))
             .filter(|at| range.contains(at));
@@ -176,8 +175,13 @@ async fn copy(
         Form::Text => (&[], &[]),
     };
     let pieces = std::iter::once(header).chain(rows.bytes(range)).chain(std::iter::once(trailer));
+    // What was written before stays, whatever this meets: said in the same breath.
+    let statement = match session.marking() {
+        "" => Cow::Borrowed(to.statement),
+        mark => Cow::Owned(format!("{mark}{}", to.statement)),
+    };
     session.wrote();
-    match session.link().map_err(Stop::Failed)?.copy(to.statement, pieces).await {
+    match session.link().map_err(Stop::Failed)?.copy(&statement, pieces).await {
         Ok(_) => Ok(None),
         Err(Failure::Server(refusal))
             if sqlstate::of_write(&refusal.code) != Means::Row && blame_of(&refusal, to) != Blame::Other =>

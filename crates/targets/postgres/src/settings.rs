@@ -41,7 +41,7 @@ impl Default for Settings {
             lock_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(300),
             ledger: TableName::new("standpipe_ledger"),
-            unnest_rows_max: 256,
+            unnest_rows_max: 512,
         }
     }
 }

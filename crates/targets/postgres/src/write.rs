@@ -20,7 +20,7 @@ use crate::{
 /// How often a table is looked at again while one batch is written.
 const SHAPES_MAX: u32 = 4;
 /// Parts of a batch of a table that had bad rows lately.
-const PARTS: u32 = 8;
+const PARTS: u32 = 4;
 /// Rows that such a part has at least.
 const PART_ROWS_MIN: u32 = 256;
 
