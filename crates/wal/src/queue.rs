@@ -265,7 +265,8 @@ impl Queue {
         if self.holes.is_empty() {
             return Ok(());
         }
-        let what = "what was appended before found no room, and a ticket that says so is still held".to_owned();
+        let what =
+            "what was appended before found no room, and a ticket that says so is still held".to_owned();
         Err(LogError::Full { what })
     }
 

@@ -21,7 +21,13 @@ const DISK: &str = "size=256m";
 
 /// The log's disk is filled while the server does not answer, and freed later. The client waits for room, or ends and names the
 /// disk, or is killed meanwhile; what it acknowledged is there in the end.
-fn fill_disk(ground: &mut Ground, load: &Load, dice: &mut Dice, _left: u32, tally: &mut Tally) -> Result<(), String> {
+fn fill_disk(
+    ground: &mut Ground,
+    load: &Load,
+    dice: &mut Dice,
+    _left: u32,
+    tally: &mut Tally,
+) -> Result<(), String> {
     // Half of them with a limit to reach, too.
     let more = if dice.below(2) == 0 { vec!["--wal-max".to_owned(), "16MiB".to_owned()] } else { Vec::new() };
     let load = &Load { more, ..load.clone() };
@@ -88,7 +94,9 @@ impl Disk {
         fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", DISK, "standpipe-crash"]).arg(dir);
-        let output = interrupt::output(command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()))?;
+        let output = interrupt::output(
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()),
+        )?;
         if output.status.success() {
             return Ok(Disk(dir.to_owned()));
         }

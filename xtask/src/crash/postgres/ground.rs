@@ -72,7 +72,13 @@ impl Ground {
     }
 
     /// A load into a new table. Half of them come from standard input, through a log; some of the others have lanes.
-    pub(super) fn load(&self, name: &str, number: u32, is_stdin: bool, dice: &mut Dice) -> Result<Load, String> {
+    pub(super) fn load(
+        &self,
+        name: &str,
+        number: u32,
+        is_stdin: bool,
+        dice: &mut Dice,
+    ) -> Result<Load, String> {
         let table = format!("{name}_{number}");
         self.tables.create(&table)?;
         let is_stdin = is_stdin || self.is_stdin_only;
@@ -132,11 +138,8 @@ impl Ground {
         let load = self.load("undisturbed", 0, false, &mut Dice(0))?;
         let proxy = self.proxy()?;
         self.start(&load, Some(&proxy))?.complete()?;
-        let mut whole = Whole {
-            copied_bytes: proxy.copied_bytes(),
-            commits: proxy.commits(),
-            took: Duration::ZERO,
-        };
+        let mut whole =
+            Whole { copied_bytes: proxy.copied_bytes(), commits: proxy.commits(), took: Duration::ZERO };
         drop(proxy);
         let mut difference = self.judge(&load)?;
         let load = Load { lanes: None, ..self.load("undisturbed", 1, false, &mut Dice(1))? };
@@ -144,7 +147,11 @@ impl Ground {
         run.complete()?;
         whole.took = run.runs_for();
         difference.add(&self.judge(&load)?);
-        if difference.is_none() { Ok(whole) } else { Err(format!("an undisturbed load is not the source: {difference}")) }
+        if difference.is_none() {
+            Ok(whole)
+        } else {
+            Err(format!("an undisturbed load is not the source: {difference}"))
+        }
     }
 }
 

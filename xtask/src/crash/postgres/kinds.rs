@@ -24,7 +24,13 @@ pub(super) const CUTS: Kind =
     Kind { name: "cut commits", short: "cut", disturb: cut_commit, log: Logged::Sometimes };
 
 /// SIGKILL of the client; then the same command again.
-fn kill_client(ground: &mut Ground, load: &Load, dice: &mut Dice, left: u32, tally: &mut Tally) -> Result<(), String> {
+fn kill_client(
+    ground: &mut Ground,
+    load: &Load,
+    dice: &mut Dice,
+    left: u32,
+    tally: &mut Tally,
+) -> Result<(), String> {
     let planned = (1 + dice.below(4) as u32).min(left);
     let mut killed = 0;
     let mut share = 0.0;
@@ -50,7 +56,13 @@ fn kill_client(ground: &mut Ground, load: &Load, dice: &mut Dice, left: u32, tal
 }
 
 /// SIGKILL of the postmaster, and a start; the client goes on by itself.
-fn kill_server(ground: &mut Ground, load: &Load, dice: &mut Dice, left: u32, tally: &mut Tally) -> Result<(), String> {
+fn kill_server(
+    ground: &mut Ground,
+    load: &Load,
+    dice: &mut Dice,
+    left: u32,
+    tally: &mut Tally,
+) -> Result<(), String> {
     under_one_run(ground, load, dice, left, tally, |ground, dice| {
         ground.server.kill()?;
         interrupt::pause(Duration::from_millis(dice.below(300)))?;
@@ -60,16 +72,30 @@ fn kill_server(ground: &mut Ground, load: &Load, dice: &mut Dice, left: u32, tal
 }
 
 /// SIGKILL of a backend: the server ends all others, and takes nobody until it has recovered.
-fn kill_backend(ground: &mut Ground, load: &Load, dice: &mut Dice, left: u32, tally: &mut Tally) -> Result<(), String> {
+fn kill_backend(
+    ground: &mut Ground,
+    load: &Load,
+    dice: &mut Dice,
+    left: u32,
+    tally: &mut Tally,
+) -> Result<(), String> {
     under_one_run(ground, load, dice, left, tally, |ground, _| {
         let query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'standpipe' LIMIT 1";
-        let Some(pid) = ground.tables.ask(query)?.parse().ok().and_then(Pid::from_raw) else { return Ok(false) };
+        let Some(pid) = ground.tables.ask(query)?.parse().ok().and_then(Pid::from_raw) else {
+            return Ok(false);
+        };
         Ok(kill_process(pid, Signal::KILL).is_ok())
     })
 }
 
 /// A stop as an operator does it, and a start.
-fn restart_server(ground: &mut Ground, load: &Load, dice: &mut Dice, left: u32, tally: &mut Tally) -> Result<(), String> {
+fn restart_server(
+    ground: &mut Ground,
+    load: &Load,
+    dice: &mut Dice,
+    left: u32,
+    tally: &mut Tally,
+) -> Result<(), String> {
     under_one_run(ground, load, dice, left, tally, |ground, dice| {
         ground.server.halt()?;
         interrupt::pause(Duration::from_millis(dice.below(300)))?;
@@ -111,7 +137,13 @@ fn under_one_run(
 }
 
 /// The connection ends at `COMMIT`, half of the time before the server heard of it, half after it answered.
-fn cut_commit(ground: &mut Ground, load: &Load, dice: &mut Dice, left: u32, tally: &mut Tally) -> Result<(), String> {
+fn cut_commit(
+    ground: &mut Ground,
+    load: &Load,
+    dice: &mut Dice,
+    left: u32,
+    tally: &mut Tally,
+) -> Result<(), String> {
     let planned = (1 + dice.below(3) as u32).min(left);
     let proxy = ground.proxy()?;
     let mut run = ground.start(load, Some(&proxy))?;
@@ -145,7 +177,9 @@ fn patient_share(ground: &Ground, load: &Load) -> Result<f64, String> {
     let began = Instant::now();
     loop {
         match ground.tables.share(&load.table) {
-            Err(_) if began.elapsed() < Duration::from_secs(30) => interrupt::pause(Duration::from_millis(20))?,
+            Err(_) if began.elapsed() < Duration::from_secs(30) => {
+                interrupt::pause(Duration::from_millis(20))?
+            }
             outcome => return outcome,
         }
     }

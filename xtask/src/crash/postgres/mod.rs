@@ -122,7 +122,10 @@ fn disturb(ground: &mut Ground, kind: &Kind, count: u32, args: &CrashArgs) -> Re
     while tally.events < count {
         interrupt::check()?;
         if tally.loads == loads_max {
-            return Err(format!("{}: {} in {loads_max} loads: the moments are never met", kind.name, tally.events));
+            return Err(format!(
+                "{}: {} in {loads_max} loads: the moments are never met",
+                kind.name, tally.events
+            ));
         }
         // Each load draws for itself: how others went changes nothing.
         let mut dice = Dice(args.seed ^ (u64::from(tally.loads) << 32) ^ (kind.short.len() as u64) << 56);
@@ -142,7 +145,8 @@ fn disturb(ground: &mut Ground, kind: &Kind, count: u32, args: &CrashArgs) -> Re
 }
 
 fn again(args: &CrashArgs) -> String {
-    let mut words = format!("cargo xtask crash --target postgres --seed {} --kills {}", args.seed, args.kills);
+    let mut words =
+        format!("cargo xtask crash --target postgres --seed {} --kills {}", args.seed, args.kills);
     let names = ["--server-kills", "--backend-kills", "--restarts", "--cuts", "--takeovers", "--full-disks"];
     for (name, (_, count)) in names.iter().zip(args.counts.of(args.kills).into_iter().skip(1)) {
         words.push_str(&format!(" {name} {count}"));

@@ -182,10 +182,7 @@ impl Shared {
     }
 
     fn is_answer_awaited(&self, number: u64) -> bool {
-        self.lock()
-            .trap
-            .as_ref()
-            .is_some_and(|trap| trap.at == At::Behind && trap.connection == Some(number))
+        self.lock().trap.as_ref().is_some_and(|trap| trap.at == At::Behind && trap.connection == Some(number))
     }
 
     /// Says that a connection is held, and holds it until it is released; an error when it is cut.
@@ -199,7 +196,11 @@ impl Shared {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        if state.is_released && !state.is_closed { Ok(()) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
+        if state.is_released && !state.is_closed {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::ConnectionAborted.into())
+        }
     }
 }
 

@@ -43,7 +43,8 @@ impl Tables {
     /// Fills the reference from the file, by `\copy`.
     pub(super) fn new(server: &Postgres, input: &Path) -> Result<Self, String> {
         let psql = server.programs().join("psql");
-        let mut tables = Tables { psql, url: server.url(), rows: 0, whole: String::new(), by_key: String::new() };
+        let mut tables =
+            Tables { psql, url: server.url(), rows: 0, whole: String::new(), by_key: String::new() };
         tables.create("reference")?;
         let columns = names().join(", ");
         let path = input.display().to_string().replace('\'', "''");
@@ -75,7 +76,10 @@ impl Tables {
 
     /// Compares a table whose load is complete with the reference, and looks at its ledger and its dead letters.
     pub(super) fn compare(&self, table: &str, key: Option<&str>) -> Result<Difference, String> {
-        let mut found = Difference { rows: number(&self.ask(&format!("SELECT count(*) FROM {table}"))?)?, ..Difference::default() };
+        let mut found = Difference {
+            rows: number(&self.ask(&format!("SELECT count(*) FROM {table}"))?)?,
+            ..Difference::default()
+        };
         let expected = if key.is_some() { &self.by_key } else { &self.whole };
         if self.digest(table, key)? == *expected {
             return Ok(found);
@@ -90,11 +94,8 @@ impl Tables {
         found.duplicated = only(table, "reference")?;
         if found.lost + found.duplicated == 0 {
             let ranked = |table: &str| ranked(table, key);
-            let query = format!(
-                "SELECT count(*) FROM ({} EXCEPT ALL {}) s",
-                ranked(table),
-                ranked("reference")
-            );
+            let query =
+                format!("SELECT count(*) FROM ({} EXCEPT ALL {}) s", ranked(table), ranked("reference"));
             found.out_of_order = number(&self.ask(&query)?)?.max(1);
         }
         Ok(found)
@@ -129,11 +130,14 @@ impl Tables {
 
     /// The epoch of a stream's first lane.
     pub(super) fn epoch(&self, table: &str) -> Result<u64, String> {
-        number(&self.ask(&format!("SELECT coalesce(max(epoch), 0) FROM standpipe_ledger WHERE stream LIKE '{table}@%'"))?)
+        number(&self.ask(&format!(
+            "SELECT coalesce(max(epoch), 0) FROM standpipe_ledger WHERE stream LIKE '{table}@%'"
+        ))?)
     }
 
     pub(super) fn forget(&self, table: &str) -> Result<(), String> {
-        self.ask(&format!("DROP TABLE {table}; DELETE FROM standpipe_ledger WHERE stream LIKE '{table}@%'")).map(drop)
+        self.ask(&format!("DROP TABLE {table}; DELETE FROM standpipe_ledger WHERE stream LIKE '{table}@%'"))
+            .map(drop)
     }
 
     /// Values of the rows that a query gives, `|` between them.
@@ -143,7 +147,9 @@ impl Tables {
             command.env_remove(name);
         }
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url, "-c", query]);
-        let output = interrupt::output(command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()))?;
+        let output = interrupt::output(
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()),
+        )?;
         if !output.status.success() {
             return Err(format!("psql: {}: {query}", String::from_utf8_lossy(&output.stderr).trim()));
         }

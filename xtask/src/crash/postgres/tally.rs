@@ -70,7 +70,11 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {} loads ({} rows): {}", self.events, self.loads, self.difference.rows, self.difference)?;
+        write!(
+            f,
+            "{} in {} loads ({} rows): {}",
+            self.events, self.loads, self.difference.rows, self.difference
+        )?;
         let tenths: Vec<_> = self.tenths.iter().map(u32::to_string).collect();
         write!(f, "\n    by tenths of the rows that were in: {}", tenths.join(" "))?;
         let phases = PHASES.iter().zip(self.phases).filter(|(_, count)| *count > 0);

@@ -40,7 +40,8 @@ impl Message {
     pub(super) fn read(&mut self, from: &mut impl Read) -> io::Result<()> {
         self.bytes.resize(5, 0);
         from.read_exact(&mut self.bytes)?;
-        let length = u32::from_be_bytes([self.bytes[1], self.bytes[2], self.bytes[3], self.bytes[4]]) as usize;
+        let length =
+            u32::from_be_bytes([self.bytes[1], self.bytes[2], self.bytes[3], self.bytes[4]]) as usize;
         if !(4..=MESSAGE_BYTES_MAX).contains(&length) {
             return Err(invalid("the length of a message"));
         }
