@@ -32,13 +32,14 @@ fn poll(file: &mut BufReader<File>, mut offset: u64) -> Outcome<(Vec<Event>, u64
 }
 
 #[tokio::main]
-async fn main() -> Outcome<()> {
+pub(crate) async fn main() -> Outcome<()> {
     let [url, table, dir] = <[String; 3]>::try_from(std::env::args().skip(1).collect::<Vec<_>>())
         .map_err(|_| "usage: partitions URL TABLE DIR")?;
     let columns = [("partition", Type::Int4), ("number", Type::Int8), ("text", Type::Text)];
     let schema = Schema::new(columns.map(|(name, kind)| Column::new(name, kind)).to_vec())?;
     let target = open_target(&url.parse()?, true).await?;
-    let settings = Settings { flush_after: Duration::from_millis(20), ..Settings::default() };
+    let flush_after = Duration::from_millis(20);
+    let settings = Settings { flush_after, batch_rows_max: 1000, ..Settings::default() };
     let sink = Sink::builder().shared_target(target).settings(settings).open().await?;
     let mut partitions = Vec::new();
     for entry in std::fs::read_dir(&dir)? {
