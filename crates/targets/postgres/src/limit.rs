@@ -154,11 +154,7 @@ impl Element {
     }
 }
 
-fn clock(
-    text: &[u8],
-    digits: u32,
-    parse: impl Fn(&[u8]) -> Result<i64, &'static str>,
-) -> Result<(), String> {
+fn clock(text: &[u8], digits: u32, parse: impl Fn(&[u8]) -> Result<i64, &'static str>) -> Result<(), String> {
     let text = text.trim_ascii();
     if matches!(text, b"infinity" | b"-infinity") {
         return Ok(());
@@ -217,14 +213,21 @@ mod tests {
         assert!(date.check(b"2020-01-01 10:00:00").is_err() && date.check(b"01.02.2020").is_err());
         let moment = Limit::Timestamp { zoned: false, digits: 0 };
         assert!(moment.check(b"2020-01-01 10:00:00").is_ok());
-        assert!(moment.check(b"2020-01-01T10:00:00Z").is_err() && moment.check(b"2020-01-01 10:00:00.5").is_err());
-        assert!(Limit::Characters(3).check("äöü".as_bytes()).is_ok() && Limit::Characters(3).check(b"abc ").is_err());
+        assert!(
+            moment.check(b"2020-01-01T10:00:00Z").is_err() && moment.check(b"2020-01-01 10:00:00.5").is_err()
+        );
+        assert!(
+            Limit::Characters(3).check("äöü".as_bytes()).is_ok()
+                && Limit::Characters(3).check(b"abc ").is_err()
+        );
         assert!(Limit::Characters(3).check(b"abcd").is_ok(), "the server refuses it by its own code");
         let whole = Limit::SecondDigits(0);
         assert!(whole.check(b"1 day 02:03:04.000").is_ok() && whole.check(b"1 millennium").is_ok());
         assert!(whole.check(b"1.6 s").is_err() && whole.check(b"5 ms").is_err());
         assert!(Limit::SecondDigits(6).check(b"0.0000001 s").is_err());
-        assert!(Limit::SecondDigits(6).check(b"7 us").is_ok() && Limit::SecondDigits(6).check(b"7.5 us").is_err());
+        assert!(
+            Limit::SecondDigits(6).check(b"7 us").is_ok() && Limit::SecondDigits(6).check(b"7.5 us").is_err()
+        );
         assert!(Limit::OneByte.check(b"\\201").is_ok() && Limit::OneByte.check("é".as_bytes()).is_err());
     }
 

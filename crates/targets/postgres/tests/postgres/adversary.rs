@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use standpipe_core::{
-    Advance, Batch, Claim, ClaimRequest, Column, DeadLetter, Destination, Error, LaneId, Mode, Reject, Schema,
-    SourceId, StreamId, TableName, Target, Type, Window,
+    Advance, Batch, Claim, ClaimRequest, Column, DeadLetter, Destination, Error, LaneId, Mode, Reject,
+    Schema, SourceId, StreamId, TableName, Target, Type, Window,
 };
 use standpipe_postgres::{Postgres, Settings};
 use standpipe_testkit::target::{Value, block};

@@ -48,7 +48,10 @@ async fn a_text_that_its_type_refuses_is_a_bad_row() {
 async fn what_a_trigger_raises_is_a_bad_row() {
     let Some(database) = Database::new("what_a_trigger_raises_is_a_bad_row").await else { return };
     let mut loaders = Loader::all(&database).await;
-    for code in ["08006", "0A000", "22P03", "28000", "3D000", "40001", "42501", "42P01", "53100", "55P03", "57P01", "XX000"] {
+    for code in [
+        "08006", "0A000", "22P03", "28000", "3D000", "40001", "42501", "42P01", "53100", "55P03", "57P01",
+        "XX000",
+    ] {
         for (way, loader) in loaders.iter_mut().enumerate() {
             let table = format!("t{code}_{way}").to_lowercase();
             database
@@ -95,7 +98,10 @@ async fn what_every_row_meets_stops_the_load() {
 /// A policy refuses rows, and a missing right refuses everything.
 #[tokio::test]
 async fn a_row_that_a_policy_refuses_is_bad_and_a_missing_right_is_not() {
-    let Some(database) = Database::new("a_row_that_a_policy_refuses_is_bad_and_a_missing_right_is_not").await else { return };
+    let Some(database) = Database::new("a_row_that_a_policy_refuses_is_bad_and_a_missing_right_is_not").await
+    else {
+        return;
+    };
     let role = format!("r_{}", database.name);
     database
         .run(&format!(
@@ -110,11 +116,19 @@ async fn a_row_that_a_policy_refuses_is_bad_and_a_missing_right_is_not() {
     let way = crate::adversary::ways().into_iter().nth(1).unwrap();
     let mut loader = Loader::new(&database, way).await;
     let refused = loader.load("t", COLUMNS, &rows(&["a", "bad", "b"])).await.unwrap();
-    assert_eq!(refused.iter().map(|(row, code, _)| (*row, code.as_str())).collect::<Vec<_>>(), [(1, "42501")]);
+    assert_eq!(
+        refused.iter().map(|(row, code, _)| (*row, code.as_str())).collect::<Vec<_>>(),
+        [(1, "42501")]
+    );
     let error = loader.load("t", COLUMNS, &rows(&["bad", "bad"])).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, Some("42501")), "{error}");
     let error = loader.load("closed", COLUMNS, &rows(&["a", "b"])).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, Some("42501")), "{error}");
-    database.run(&format!("SET role = NONE; ALTER DATABASE {} RESET role; DROP OWNED BY {role}; DROP ROLE {role}", database.name)).await;
+    database
+        .run(&format!(
+            "SET role = NONE; ALTER DATABASE {} RESET role; DROP OWNED BY {role}; DROP ROLE {role}",
+            database.name
+        ))
+        .await;
     database.end().await;
 }

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
-use standpipe_core::{DeadLetter, ErrorKind, FindingLevel, LaneId, LetterPage, Mode, StreamId, TableName, Target, Type};
+use standpipe_core::{
+    DeadLetter, ErrorKind, FindingLevel, LaneId, LetterPage, Mode, StreamId, TableName, Target, Type,
+};
 use standpipe_postgres::{Postgres, Settings};
 use standpipe_testkit::target::Value;
 
@@ -21,7 +23,8 @@ async fn null_stays_null_whatever_the_database_says() {
         let columns = [ID, ("v", Type::Text), ("i", Type::Int4), ("a", Type::Json)];
         let row = vec![Value::Int8(1), Value::Null, Value::Null, Value::Json("[null]".into())];
         assert_eq!(loader.load(&format!("t{way}"), &columns, &[row]).await.unwrap(), []);
-        let found = database.value(&format!("SELECT v IS NULL AND i IS NULL AND a[1] IS NULL FROM t{way}")).await;
+        let found =
+            database.value(&format!("SELECT v IS NULL AND i IS NULL AND a[1] IS NULL FROM t{way}")).await;
         assert_eq!(found, "t", "way {way}");
     }
     database.end().await;
@@ -33,7 +36,9 @@ async fn a_dead_letter_is_kept_in_any_encoding() {
     let Some(database) = Database::new("a_dead_letter_is_kept_in_any_encoding").await else { return };
     let latin = format!("{}_latin", database.name);
     database
-        .run(&format!("CREATE DATABASE {latin} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"))
+        .run(&format!(
+            "CREATE DATABASE {latin} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        ))
         .await;
     let address = in_database(&database.url, &latin).parse().unwrap();
     let target = Postgres::connect(&address, Settings::default()).await.unwrap();
@@ -103,7 +108,9 @@ async fn a_table_that_a_crash_empties_is_named() {
         apply(&target, &mut claim, &rows, &[]).await.unwrap();
     }
     let remarks = target.remarks();
-    let named = |table: &str| remarks.iter().filter(|remark| remark.contains(&format!("\"{table}\" is UNLOGGED"))).count();
+    let named = |table: &str| {
+        remarks.iter().filter(|remark| remark.contains(&format!("\"{table}\" is UNLOGGED"))).count()
+    };
     assert_eq!([named("u"), named("logged"), named("parts")], [1, 0, 1], "{remarks:?}");
     let findings = target.doctor().await.unwrap();
     let finding = findings.iter().find(|finding| finding.subject == "unlogged tables").unwrap();
@@ -132,7 +139,10 @@ async fn doctor_tells_a_ledger_from_what_is_none() {
 /// A column of the server's own name cannot be made, and nothing was made before by somebody else.
 #[tokio::test]
 async fn a_table_that_cannot_be_made_is_told_by_what_the_server_says() {
-    let Some(database) = Database::new("a_table_that_cannot_be_made_is_told_by_what_the_server_says").await else { return };
+    let Some(database) = Database::new("a_table_that_cannot_be_made_is_told_by_what_the_server_says").await
+    else {
+        return;
+    };
     let target = database.open().await;
     let schema = standpipe_core::Schema::new(vec![standpipe_core::Column::new("ctid", Type::Int4)]).unwrap();
     let error = target.create(&TableName::new("t"), &schema, &[]).await.unwrap_err();
@@ -146,7 +156,10 @@ async fn a_table_that_cannot_be_made_is_told_by_what_the_server_says() {
 async fn a_temporary_table_takes_no_rows_of_another() {
     let Some(database) = Database::new("a_temporary_table_takes_no_rows_of_another").await else { return };
     let Ok(bouncer) = std::env::var("STANDPIPE_TEST_PGBOUNCER") else {
-        return skipped("a_temporary_table_takes_no_rows_of_another", "no PgBouncer (STANDPIPE_TEST_PGBOUNCER)");
+        return skipped(
+            "a_temporary_table_takes_no_rows_of_another",
+            "no PgBouncer (STANDPIPE_TEST_PGBOUNCER)",
+        );
     };
     let pooled = in_database(&bouncer, &database.name);
     let target = Postgres::connect(&pooled.parse().unwrap(), Settings::default()).await.unwrap();
@@ -155,7 +168,8 @@ async fn a_temporary_table_takes_no_rows_of_another() {
     // The one session that the pooler has for this database by now.
     let options: PgConnectOptions = pooled.parse().unwrap();
     let mut other = options.extra_float_digits(None).connect().await.unwrap();
-    run(&mut other, "CREATE TEMPORARY TABLE t (id int8); CREATE TEMPORARY TABLE standpipe_ledger (id int8)").await;
+    run(&mut other, "CREATE TEMPORARY TABLE t (id int8); CREATE TEMPORARY TABLE standpipe_ledger (id int8)")
+        .await;
     for _ in 0..3 {
         let rows = batch("t", Mode::Append, &[ID], &[vec![Value::Int8(1)]]);
         apply(&target, &mut claim, &rows, &[]).await.unwrap();

@@ -15,8 +15,18 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("tenths[]", "[1.25]", "[1.5]", "{1.5}"),
     ("all_tenths", "[1.25]", "[1.5]", "{1.5}"),
     ("date[]", "[\"2020-01-01 10:00:00\"]", "[\"2020-01-01\"]", "{2020-01-01}"),
-    ("timestamp[]", "[\"2020-01-01T00:00:00+05:00\"]", "[\"2020-01-01T00:00:00\"]", "{\"2020-01-01 00:00:00\"}"),
-    ("timestamp(0)[]", "[\"2020-01-01T00:00:00.7\"]", "[\"2020-01-01T00:00:01.0\"]", "{\"2020-01-01 00:00:01\"}"),
+    (
+        "timestamp[]",
+        "[\"2020-01-01T00:00:00+05:00\"]",
+        "[\"2020-01-01T00:00:00\"]",
+        "{\"2020-01-01 00:00:00\"}",
+    ),
+    (
+        "timestamp(0)[]",
+        "[\"2020-01-01T00:00:00.7\"]",
+        "[\"2020-01-01T00:00:01.0\"]",
+        "{\"2020-01-01 00:00:01\"}",
+    ),
     ("varchar(3)[]", "[\"abc  \"]", "[\"ab \"]", "{\"ab \"}"),
     ("\"char\"[]", "[\"ab\"]", "[\"a\"]", "{a}"),
     ("interval(0)[]", "[\"1.6 s\"]", "[\"1 s\"]", "{00:00:01}"),
@@ -36,9 +46,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
 #[tokio::test]
 async fn what_the_server_would_cut_or_round_is_refused() {
     let Some(database) = Database::new("what_the_server_would_cut_or_round_is_refused").await else { return };
-    database
-        .run("CREATE DOMAIN tenths AS numeric(5,1); CREATE DOMAIN all_tenths AS numeric(5,1)[]; ")
-        .await;
+    database.run("CREATE DOMAIN tenths AS numeric(5,1); CREATE DOMAIN all_tenths AS numeric(5,1)[]; ").await;
     let mut loaders = Loader::all(&database).await;
     for (number, (declared, lossy, whole, shown)) in CASES.iter().enumerate() {
         for (way, loader) in loaders.iter_mut().enumerate() {
@@ -54,7 +62,8 @@ async fn what_the_server_would_cut_or_round_is_refused() {
             let refused = refused.unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_eq!(refused.len(), 1, "{what}: {refused:?}");
             assert_eq!(refused[0].0, 0, "{what}: {refused:?}");
-            let found = database.rows(&format!("SET timezone = 'UTC'; SELECT v FROM {table} ORDER BY id")).await;
+            let found =
+                database.rows(&format!("SET timezone = 'UTC'; SELECT v FROM {table} ORDER BY id")).await;
             assert_eq!(found, [[Some((*shown).to_owned())], [None]], "{what}");
         }
     }
@@ -70,7 +79,10 @@ async fn a_name_that_is_too_long_is_refused() {
         database.run(&format!("CREATE TABLE t{way} (id int8 PRIMARY KEY, n name, i inet)")).await;
         let row = |id, length| vec![Value::Int8(id), Value::text("é".repeat(length)), Value::text("::1")];
         let refused = loader.load(&format!("t{way}"), &columns, &[row(1, 32), row(2, 31)]).await.unwrap();
-        assert_eq!(refused, [(0, String::new(), "a name of 64 bytes, of which the column keeps 63".to_owned())]);
+        assert_eq!(
+            refused,
+            [(0, String::new(), "a name of 64 bytes, of which the column keeps 63".to_owned())]
+        );
         assert_eq!(database.value(&format!("SELECT id FROM t{way}")).await, "2");
     }
     database.end().await;

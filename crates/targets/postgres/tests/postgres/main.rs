@@ -9,12 +9,12 @@
 )]
 
 mod access;
-mod bad_rows;
-mod bouncer;
 mod adversary;
 mod adversary_codes;
 mod adversary_places;
 mod adversary_text;
+mod bad_rows;
+mod bouncer;
 mod conformance;
 mod dropped;
 mod edges;
