@@ -8,7 +8,7 @@ use standpipe_core::{
 use crate::{
     error::{Failure, Refusal},
     link::{Answer, Link},
-    name::{literal, plain, quoted_table},
+    name::{literal, quoted_table},
     planted::{self, Plant},
     session::{Session, unopened},
     table::{is_made_twice, needs_rights},
@@ -151,7 +151,7 @@ async fn claim_in(link: &mut Link, ledger: &Ledger, request: &ClaimRequest) -> R
     let statement = match request.judge(&rows)? {
         Verdict::Complete => return Ok(Step::Complete),
         Verdict::Insert { lanes } => {
-            let (origin, owner) = (stored(request.origin)?, literal(&plain(&request.owner)));
+            let (origin, owner) = (stored(request.origin)?, literal(&request.owner));
             let source = literal(request.source.as_str());
             format!(
                 "INSERT INTO {} SELECT {stream}, lane, {lanes}, 1, {origin}, {source}, '', false, {LEDGER_FORMAT}, \
@@ -168,7 +168,7 @@ async fn claim_in(link: &mut Link, ledger: &Ledger, request: &ClaimRequest) -> R
                 "UPDATE {} SET epoch = epoch + 1, owner = {}, complete = false, updated_at = clock_timestamp() \
                  WHERE stream = {stream}",
                 ledger.table,
-                literal(&plain(&request.owner))
+                literal(&request.owner)
             )
         }
     };
@@ -266,8 +266,8 @@ fn explained(failure: Failure, doing: &str, stream: Option<&StreamId>) -> Error 
     match (failure, stream) {
         (Failure::Server(refusal), Some(stream)) if refusal.code == "22P05" => {
             let message = format!(
-                "{doing}: the database's encoding has no place for the stream's name {:?}; give the stream (or the file) another \
-                 name: {}",
+                "{doing}: the database's encoding has no place for a letter of the stream's name {:?}, its source or its owner; give \
+                 the stream (or the file) another name: {}",
                 stream.as_str(),
                 refusal.said()
             );

@@ -21,7 +21,7 @@ pub(crate) fn request(stream: &str) -> ClaimRequest {
         window: Window::everything(),
         origin: 1,
         reopen: false,
-        owner: "Ωner".into(),
+        owner: "test".into(),
     }
 }
 
