@@ -20,6 +20,7 @@ pub const KEYS: &[Key] = &[
     key("sink.workers", "branches open at once: a number"),
     key("sink.lanes_per_commit", "lanes that may share a commit: a number"),
     key("sink.block_bytes", "the size at which a write is cut into blocks: a size"),
+    key("sink.log_retain_bytes", "bytes of the log that are kept although they are applied: a size"),
     key("sink.write_timeout", "how long a write may wait for room: a duration, or none"),
     key("sink.retry.pause", "the first pause before a call is tried again: a duration"),
     key("sink.retry.pause_max", "the longest such pause: a duration"),

@@ -25,6 +25,7 @@ pub fn sink_over(settings: &Settings, over: standpipe_sink::Settings) -> Outcome
         workers: settings.get("sink.workers", over.workers)?,
         lanes_per_commit: settings.get("sink.lanes_per_commit", over.lanes_per_commit)?,
         block_bytes: settings.bytes("sink.block_bytes", over.block_bytes)?,
+        log_retain_bytes: settings.bytes("sink.log_retain_bytes", over.log_retain_bytes)?,
         write_timeout: optional(settings, "sink.write_timeout", over.write_timeout)?,
         retry: standpipe_sink::Retry {
             pause: settings.duration("sink.retry.pause", over.retry.pause)?,
