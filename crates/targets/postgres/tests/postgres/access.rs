@@ -172,7 +172,8 @@ async fn password_files_and_services() {
         ),
     );
     let bare = format!("postgres://{user}@{place}/{name}");
-    let cases: &[(&str, &[(&str, &str)], bool)] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], bool);
+    let cases: &[Case<'_>] = &[
         (&bare, &[], false),
         (&bare, &[("PGPASSFILE", &pass)], true),
         (&bare, &[("PGPASSWORD", &password)], true),

@@ -255,13 +255,12 @@ async fn every_kind_in_every_mode() {
     for kind in kinds() {
         let columns = [("id", Type::Int8), ("v", kind.kind)];
         for mode in [Mode::Append, Mode::Upsert, Mode::Replace, Mode::Ignore] {
-            for way in 0..2 {
+            for (way, writer) in writers.iter_mut().enumerate() {
                 if matches!((mode, way), (Mode::Append | Mode::Ignore, 1) | (Mode::Replace, 0)) {
                     continue;
                 }
                 let table = format!("{}_{mode:?}_{way}", kind.name).to_lowercase();
                 make(&database, &kind, &table).await;
-                let writer = &mut writers[way];
                 let sizes = [7, 1, 30, 2];
                 let bad = [0, 7, 20, 21, 39];
                 let blocks = rows(&kind, &sizes, &bad);

@@ -88,14 +88,13 @@ async fn the_ends_of_every_type() {
     let mut writers =
         [Writer::with(&database, "0", staged).await, Writer::with(&database, "1", arrays).await];
     for (number, (kind, declared, value, shown)) in cases.iter().enumerate() {
-        for way in 0..2 {
+        for (way, writer) in writers.iter_mut().enumerate() {
             for mode in [Mode::Append, Mode::Upsert] {
                 if (way, mode) == (1, Mode::Append) {
                     continue;
                 }
                 let table = format!("t{number}_{way}_{mode:?}").to_lowercase();
                 database.run(&format!("CREATE TABLE {table} (id int8 PRIMARY KEY, v {declared})")).await;
-                let writer = &mut writers[way];
                 let columns = [("id", Type::Int8), ("v", *kind)];
                 let of = merge(&table, mode, &["id"], &columns, &[vec![Int8(1), value.clone()]]);
                 let rejects = writer.apply(&of).await.unwrap();

@@ -200,7 +200,7 @@ async fn trips_are_few() {
         let name = format!("{mode:?}{}", settings.unnest_rows_max);
         let mut writer = Writer::on(proxy.open(settings), &name).await;
         let count = 10_000;
-        let mut trips = |writer: &mut Writer| (proxy.trips(), proxy.bytes(), writer.claim.position);
+        let trips = |writer: &mut Writer| (proxy.trips(), proxy.bytes(), writer.claim.position);
         let mut first = 0;
         let mut of = |bad: Option<usize>| {
             let mut rows = rows(first, count);

@@ -160,6 +160,7 @@ macro_rules! as_tests {
 }
 
 as_tests! {
+    a_column_that_was_retyped_to_one_as_wide_is_noticed: retyped_as_wide;
     s1_one_bad_row_does_not_fail_its_batch: s1_one_bad_row;
     s2_no_position_moves_without_its_rows: s2_every_row_is_somewhere;
     s3_a_key_twice_in_a_batch_is_reduced: s3_a_key_twice_in_a_batch;

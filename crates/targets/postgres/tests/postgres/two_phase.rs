@@ -38,7 +38,7 @@ async fn prepared_on_one_ended_on_another() {
             branch.advance(&writer.claim, &to(writer.claim.position + 1)).await.unwrap();
             assert_eq!(branch.prepare().await.unwrap(), Vote::Yes);
             assert_eq!(database.value("SELECT count(*) FROM t").await, total.to_string());
-            assert_eq!(other.recover(&prefix).await.unwrap(), [id.clone()]);
+            assert_eq!(other.recover(&prefix).await.unwrap(), std::slice::from_ref(&id));
             if commits {
                 other.commit(&id).await.unwrap();
                 other.commit(&id).await.unwrap();
