@@ -38,6 +38,7 @@ const OTHER: &[&str] = &[
     "sink.workers=7",
     "sink.lanes_per_commit=8",
     "sink.block_bytes=9KiB",
+    "sink.log_retain_bytes=7",
     "sink.write_timeout=7s",
     "sink.retry.pause=7ms",
     "sink.retry.pause_max=8ms",
