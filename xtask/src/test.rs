@@ -38,7 +38,8 @@ pub(crate) fn run(args: &TestArgs) -> Outcome {
         .iter()
         .any(|name| stages.wants(name));
     let support = needed.then(|| Support::start(&mut stages)).transpose()?;
-    stages.run("tests", 1080, || cargo(&["test", "--workspace", "--all-targets", "--quiet"]));
+    stages
+        .run("tests", 1080, || cargo(&["test", "--workspace", "--all-targets", "--quiet", "--no-fail-fast"]));
     stages.run("counts", 180, counts);
     stages.run("planted in the log", 120, planted);
     stages.run("pool: rows, planted and not", 180, pool);

@@ -12,7 +12,7 @@ fn a_target_that_cannot_hold_them_gets_none() {
     let place = Place::new();
     place.write("t.csv", ROWS);
     let ran = place.load("t.csv --create --types id=int8,f=float8");
-    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    ran.exits(3);
     assert_eq!(place.count("t"), 1);
 }
 
