@@ -109,8 +109,6 @@ pub(crate) struct Queue {
     pub(crate) sync_due: Option<Instant>,
     /// Something that was appended was refused when it was to be written, and no `sync` has said so yet.
     pub(crate) refused: Option<LogError>,
-    /// Whose tickets say that they were refused so. While one is held, nothing is taken behind it.
-    pub(crate) holes: Vec<Weak<Group>>,
     own: Durability,
     lead: Weak<dyn Lead>,
     next: Lsn,
@@ -138,7 +136,6 @@ impl Queue {
             rest: Rest::Awake,
             sync_due: None,
             refused: None,
-            holes: Vec::new(),
             own,
             lead,
             next,
@@ -234,7 +231,6 @@ impl Queue {
         pinned_bytes: usize,
     ) -> Result<&mut Pending, LogError> {
         self.check()?;
-        self.check_holes()?;
         let own = self.own;
         let soft = self.frame_bytes_soft;
         let joins = self.pending.back().is_some_and(|last| last.bytes.len() + laid <= soft);
@@ -257,17 +253,6 @@ impl Queue {
         last.cost += more;
         last.needs.add(durability, own);
         Ok(last)
-    }
-
-    /// Whoever appends without waiting would otherwise have a later record kept and an earlier one not.
-    fn check_holes(&mut self) -> Result<(), LogError> {
-        self.holes.retain(|group| group.strong_count() > 0);
-        if self.holes.is_empty() {
-            return Ok(());
-        }
-        let what =
-            "what was appended before found no room, and a ticket that says so is still held".to_owned();
-        Err(LogError::Full { what })
     }
 
     fn blank(&mut self) -> Pending {

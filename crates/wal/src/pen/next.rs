@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use standpipe_log::{File, LogError, Storage};
 
 use super::Pen;
@@ -98,7 +96,6 @@ impl<F: File> Pen<F> {
             for pending in &self.batch {
                 queue.pinned_bytes = queue.pinned_bytes.saturating_sub(pending.pin_bytes);
                 self.active.lsn = pending.end;
-                queue.holes.push(Arc::downgrade(&pending.group));
             }
             queue.waiting = Load::default();
             queue.refused = Some(full.clone());
