@@ -276,9 +276,9 @@ fn tested(place: &Place, cargo: &str) -> Command {
     let program = place.0.join("bin/cargo");
     fs::write(&program, cargo).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = place.command(&["test", "--only", "counts"]);
+    let mut command = place.command(&["test", "--only", "features"]);
     let path = format!("{}:{}", place.0.join("bin").display(), env::var("PATH").unwrap());
-    command.env("PATH", path).env("CARGO_TARGET_DIR", place.0.join("target"));
+    command.env_remove("CI").env("PATH", path).env("CARGO_TARGET_DIR", place.0.join("target"));
     command
 }
 
