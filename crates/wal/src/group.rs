@@ -66,6 +66,8 @@ pub(crate) struct Group {
     /// Threads that sleep, or are about to.
     sleepers: Count,
     is_demanded: AtomicBool,
+    /// Tickets that are gone and never saw what they waited for.
+    disappointed: Count,
     wakers: Mutex<Vec<Option<(Stage, Waker)>>>,
     lead: Weak<dyn Lead>,
 }
@@ -77,6 +79,7 @@ impl Group {
             error: OnceLock::new(),
             sleepers: Count::new(0),
             is_demanded: AtomicBool::new(false),
+            disappointed: Count::new(0),
             wakers: Mutex::new(Vec::new()),
             lead,
         }
@@ -124,7 +127,20 @@ impl Group {
         self.word.reset();
         self.error = OnceLock::new();
         self.is_demanded.store(false, SeqCst);
+        self.disappointed.store(0, SeqCst);
         self.wakers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// A ticket is dropped. Counted unless the frame has come as far as that one needed.
+    pub(crate) fn leave(&self, needed: Stage) {
+        if !matches!(self.outcome(self.stage(), needed), Some(Ok(()))) {
+            self.disappointed.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// How many tickets are gone that did not see what they needed. Of a frame that failed: all, once nobody holds one.
+    pub(crate) fn disappointed(&self) -> u32 {
+        self.disappointed.load(SeqCst)
     }
 
     /// Whether a thread waits.

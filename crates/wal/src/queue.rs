@@ -39,6 +39,8 @@ pub(crate) struct Pending {
     pub(crate) needs: Needs,
     pub(crate) since: Since,
     pub(crate) group: Arc<Group>,
+    /// How many were handed out for it.
+    pub(crate) tickets: u32,
 }
 
 /// What those who wait for a frame were promised.
@@ -65,6 +67,12 @@ impl Needs {
 }
 
 impl Pending {
+    /// What one more ticket waits for.
+    fn ticket(&mut self) -> Arc<Group> {
+        self.tickets += 1;
+        self.group.clone()
+    }
+
     pub(crate) fn span(&self) -> u64 {
         frame::span(self.bytes.len() - frame::HEADER_BYTES)
     }
@@ -109,6 +117,8 @@ pub(crate) struct Queue {
     pub(crate) sync_due: Option<Instant>,
     /// Something that was appended was refused when it was to be written, and no `sync` has said so yet.
     pub(crate) refused: Option<LogError>,
+    /// Whose tickets say that they were refused so, and how many there are. While one is held, nothing is taken behind it.
+    pub(crate) holes: Vec<(Arc<Group>, u32)>,
     own: Durability,
     lead: Weak<dyn Lead>,
     next: Lsn,
@@ -136,6 +146,7 @@ impl Queue {
             rest: Rest::Awake,
             sync_due: None,
             refused: None,
+            holes: Vec::new(),
             own,
             lead,
             next,
@@ -166,7 +177,7 @@ impl Queue {
         pending.records += u32::try_from(count).unwrap_or(u32::MAX);
         pending.first.get_or_insert(first);
         pending.end = end;
-        let group = pending.group.clone();
+        let group = pending.ticket();
         self.next = end;
         Ok((group, Lsn::new(end.number() - 1)))
     }
@@ -182,7 +193,7 @@ impl Queue {
         record::lay_pin(&mut pending.bytes, key, value);
         pending.records += 1;
         pending.pin_bytes += laid;
-        let group = pending.group.clone();
+        let group = pending.ticket();
         self.pinned_bytes += laid;
         Ok((group, self.next))
     }
@@ -197,7 +208,7 @@ impl Queue {
         record::lay(&mut pending.bytes, Kind::Advance, &[&to.number().to_le_bytes()]);
         pending.records += 1;
         pending.end = to;
-        let group = pending.group.clone();
+        let group = pending.ticket();
         self.next = to;
         Ok(Some(group))
     }
@@ -231,6 +242,7 @@ impl Queue {
         pinned_bytes: usize,
     ) -> Result<&mut Pending, LogError> {
         self.check()?;
+        self.check_holes()?;
         let own = self.own;
         let soft = self.frame_bytes_soft;
         let joins = self.pending.back().is_some_and(|last| last.bytes.len() + laid <= soft);
@@ -253,6 +265,17 @@ impl Queue {
         last.cost += more;
         last.needs.add(durability, own);
         Ok(last)
+    }
+
+    /// Whoever appends without waiting would otherwise have a later record kept and an earlier one not.
+    fn check_holes(&mut self) -> Result<(), LogError> {
+        self.holes.retain(|(group, tickets)| group.disappointed() < *tickets);
+        if self.holes.is_empty() {
+            return Ok(());
+        }
+        let what =
+            "what was appended before found no room, and a ticket that says so is still held".to_owned();
+        Err(LogError::Full { what })
     }
 
     fn blank(&mut self) -> Pending {
@@ -278,6 +301,7 @@ impl Queue {
             cost: 0,
             needs: Needs::default(),
             since: Since::now(),
+            tickets: 0,
             group: group.unwrap_or_else(|| Arc::new(Group::new(self.lead.clone()))),
         }
     }

@@ -61,6 +61,7 @@ impl Drop for WalTicket {
         if !self.is_attended {
             self.group.demand();
         }
+        self.group.leave(self.needed);
     }
 }
 

@@ -143,7 +143,8 @@ impl<S: Storage> Wal<S> {
     /// are not given again.
     ///
     /// # Errors
-    /// As [`append`](Log::append).
+    /// As [`append`](Log::append). [`LogError::Full`] also while a ticket is held that was told so after its append had been
+    /// taken: what is appended without waiting has no holes.
     pub fn append_with(&self, record: Record<'_>, durability: Durability) -> Result<WalTicket, LogError> {
         let size = record.size_bytes();
         self.check_size(size as u64)?;

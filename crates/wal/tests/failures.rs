@@ -205,6 +205,40 @@ fn l11_full_disk_at_every_call_then_room_again() {
     assert!(tried > 60 && refused > 3, "{tried} {refused}");
 }
 
+/// Whoever appends without waiting for each ticket would otherwise have a later record kept and an earlier one not.
+#[test]
+fn l11_nothing_is_taken_behind_a_refused_record_while_its_ticket_is_held() {
+    let mut refused = 0;
+    for number in 1..200 {
+        let disk = MemStorage::new();
+        let log = open(&disk).unwrap();
+        disk.fail_call(disk.calls() + number, Fault::ENOSPC);
+        let calls = disk.calls();
+        let mut tickets = Vec::new();
+        for step in 0..6 {
+            let bytes = payload(step, 5000);
+            tickets.push(log.append(Record::new(&[&bytes])).unwrap());
+            match log.sync() {
+                Ok(()) => continue,
+                Err(LogError::Full { .. }) => {}
+                Err(_) => break,
+            }
+            // The disk has room again: the fault was one.
+            let small = || log.append(Record::new(&[b"small"]));
+            assert!(matches!(small(), Err(LogError::Full { .. })), "call {number}");
+            let outcomes: Vec<_> = tickets.drain(..).map(|ticket| ticket.wait().is_ok()).collect();
+            assert!(outcomes.is_sorted_by(|a, b| a >= b) && outcomes.last() == Some(&false), "{outcomes:?}");
+            small().unwrap().wait().unwrap();
+            refused += 1;
+            break;
+        }
+        if disk.calls() < calls + number {
+            break;
+        }
+    }
+    assert!(refused > 0);
+}
+
 #[test]
 fn l11_a_full_disk_is_opened_read_and_freed() {
     let disk = MemStorage::new();

@@ -96,6 +96,7 @@ impl<F: File> Pen<F> {
             for pending in &self.batch {
                 queue.pinned_bytes = queue.pinned_bytes.saturating_sub(pending.pin_bytes);
                 self.active.lsn = pending.end;
+                queue.holes.push((pending.group.clone(), pending.tickets));
             }
             queue.waiting = Load::default();
             queue.refused = Some(full.clone());
