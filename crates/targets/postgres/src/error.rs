@@ -91,6 +91,14 @@ impl Refusal {
 }
 
 impl Failure {
+    /// Whether nothing can be asked of the connection any more.
+    pub(crate) fn ends_connection(&self) -> bool {
+        match self {
+            Failure::Server(refusal) => refusal.is_fatal,
+            Failure::Connection(_) => true,
+        }
+    }
+
     /// The error for callers.
     pub(crate) fn explain(self, doing: &str) -> Error {
         match self {

@@ -117,8 +117,8 @@ impl Link {
     fn settle<T>(&mut self, outcome: Result<T, Failure>) -> Result<T, Failure> {
         self.state = match &outcome {
             Ok(_) => State::Fit,
-            Err(Failure::Server(refusal)) if !refusal.is_fatal => State::Fit,
-            Err(_) => State::Lost,
+            Err(failure) if failure.ends_connection() => State::Lost,
+            Err(_) => State::Fit,
         };
         outcome
     }

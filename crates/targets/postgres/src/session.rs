@@ -38,7 +38,7 @@ impl Session {
             match session.ask(begin).await {
                 Ok(_) => return Ok(session),
                 // The connection had ended unnoticed: a fresh one, once.
-                Err(Failure::Connection(_)) if !replaced => replaced = true,
+                Err(failure) if failure.ends_connection() && !replaced => replaced = true,
                 Err(failure) => return Err(unopened(failure)),
             }
         }

@@ -73,6 +73,7 @@ pub(crate) async fn find(link: &mut Link, table: &TableName) -> Result<Option<Fo
         match (text(0)?, &mut found) {
             ("table", None) => {
                 refuse_what_takes_no_rows(table, text(3)?, text(4)? == "true")?;
+                refuse_foreign_parts(table, row.get(6).cloned().flatten())?;
                 let name = TableName { schema: Some(text(1)?.to_owned()), name: text(2)?.to_owned() };
                 let mark = text(5)?.to_owned();
                 found = Some(Found { name, columns: Vec::new(), indexes: Vec::new(), mark });
@@ -115,11 +116,15 @@ const BASE_TYPE: &str = "WITH RECURSIVE d(oid, modifier, depth) AS (SELECT a.att
        JOIN pg_catalog.pg_type t ON t.oid = d.oid WHERE t.typtype = 'd') \
      SELECT oid, modifier FROM d ORDER BY depth DESC LIMIT 1";
 
+/// Of the table `c`: a partition that another server keeps.
+const FOREIGN_PART: &str = "(SELECT min(t.relid::text) FROM pg_catalog.pg_partition_tree(c.oid) t \
+     JOIN pg_catalog.pg_class p ON p.oid = t.relid WHERE c.relkind = 'p' AND p.relkind = 'f')";
+
 fn query(table: &TableName) -> Result<String, Error> {
     let class = format!("pg_catalog.to_regclass({})", literal(&quoted_table(table)?));
     Ok(format!(
         "SELECT 'table', n.nspname::text, c.relname::text, c.relkind::text, \
-           EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '3')::text, {MARK} \
+           EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '3')::text, {MARK}, {FOREIGN_PART} \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {class}; \
          SELECT 'column', a.attname::text, b.oid::text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
            b.typtype::text, b.typcategory::text, \
@@ -141,10 +146,14 @@ fn query(table: &TableName) -> Result<String, Error> {
 
 fn refuse_what_takes_no_rows(table: &TableName, kind: &str, has_rule: bool) -> Result<(), Error> {
     let what = match kind {
-        "r" | "p" | "f" if has_rule => {
+        "r" | "p" if has_rule => {
             "has a rule for INSERT, which COPY does not follow; drop the rule or make it a trigger"
         }
-        "r" | "p" | "f" => return Ok(()),
+        "r" | "p" => return Ok(()),
+        "f" => {
+            "is a foreign table: another server commits its rows by itself, and the ledger would not go with them; write \
+             to that server"
+        }
         "v" if has_rule => {
             "is a view with a rule for INSERT, which COPY does not follow; name the table behind it"
         }
@@ -154,6 +163,14 @@ fn refuse_what_takes_no_rows(table: &TableName, kind: &str, has_rule: bool) -> R
         _ => "is no table and takes no rows",
     };
     Err(Error::invalid(format!("{table} {what}")))
+}
+
+fn refuse_foreign_parts(table: &TableName, part: Option<String>) -> Result<(), Error> {
+    let Some(part) = part else { return Ok(()) };
+    Err(Error::invalid(format!(
+        "{table} has the partition {part}, which is a foreign table: another server commits its rows by itself, and the ledger \
+         would not go with them; detach it, or write to partitions by their own names"
+    )))
 }
 
 fn column(row: &[Option<String>]) -> Result<FoundColumn, Error> {

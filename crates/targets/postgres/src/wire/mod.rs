@@ -80,7 +80,8 @@ impl Wire {
             let length = chunk.len() as u32 + 4;
             self.outbox.extend_from_slice(b"d");
             self.outbox.extend_from_slice(&length.to_be_bytes());
-            refused = self.send(chunk).await?;
+            self.send(chunk).await?;
+            refused = has_refused(&mut self.inbox)?;
             if refused {
                 break;
             }
@@ -93,8 +94,8 @@ impl Wire {
         Ok(self.settle().await?.touched.last().copied().unwrap_or(0))
     }
 
-    /// Sends the outbox and then `rows`, which are not copied for it. Says whether the server has refused something.
-    async fn send(&mut self, rows: &[u8]) -> Result<bool, Failure> {
+    /// Sends the outbox and then `rows`, which are not copied for it. What the server says meanwhile is read.
+    async fn send(&mut self, rows: &[u8]) -> Result<(), Failure> {
         let Wire { stream, inbox, outbox } = self;
         let mut out = Buf::chain(&outbox[..], rows);
         let (mut reader, mut writer) = tokio::io::split(stream);
@@ -115,22 +116,7 @@ impl Wire {
             }
         }
         outbox.clear();
-        self.has_refused()
-    }
-
-    /// Passes over what is said beside the answer, and looks whether what comes next is a refusal.
-    fn has_refused(&mut self) -> Result<bool, Failure> {
-        loop {
-            match self.inbox.first() {
-                Some(b'E') => return Ok(true),
-                // Notices, settings that have changed, notifications; that the copy may begin.
-                Some(b'N' | b'S' | b'A' | b'G') => match Message::parse(&mut self.inbox).map_err(lost)? {
-                    Some(_) => {}
-                    None => return Ok(false),
-                },
-                _ => return Ok(false),
-            }
-        }
+        Ok(())
     }
 
     /// Reads until the server is ready for the next question.
@@ -204,6 +190,24 @@ impl Wire {
     }
 }
 
+/// Between the data of a copy: whether the server has refused something. Everything else that it says by then is passed over,
+/// so that one with much to say fills no memory.
+fn has_refused(inbox: &mut BytesMut) -> Result<bool, Failure> {
+    loop {
+        match inbox.first() {
+            Some(b'E') => return Ok(true),
+            // Notices, settings that have changed, notifications; the end of the statements before the copy, and that it
+            // may begin.
+            Some(b'N' | b'S' | b'A' | b'C' | b'G') => {
+                if Message::parse(inbox).map_err(lost)?.is_none() {
+                    return Ok(false);
+                }
+            }
+            _ => return Ok(false),
+        }
+    }
+}
+
 fn texts(row: &DataRowBody) -> Result<Vec<Option<String>>, Failure> {
     use postgres_protocol::message::backend::DataRowRanges;
     let (buffer, mut ranges): (&[u8], DataRowRanges<'_>) = (row.buffer(), row.ranges());
@@ -252,7 +256,32 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::touched;
+    use bytes::BytesMut;
+
+    use super::{has_refused, touched};
+
+    fn said(kind: u8, body: &[u8]) -> Vec<u8> {
+        [&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
+    }
+
+    #[test]
+    fn what_is_said_beside_a_copy_is_passed_over_and_not_kept() {
+        let mut inbox = BytesMut::new();
+        for (kind, body) in
+            [(b'C', &b"SAVEPOINT\0"[..]), (b'G', b"\x01\0\0"), (b'N', b"\0"), (b'S', b"a\0b\0")]
+        {
+            inbox.extend_from_slice(&said(kind, body));
+            assert!(!has_refused(&mut inbox).unwrap());
+            assert!(inbox.is_empty(), "{}", kind as char);
+        }
+        let notice = said(b'N', b"\0");
+        inbox.extend_from_slice(&notice[..3]);
+        assert!(!has_refused(&mut inbox).unwrap());
+        inbox.extend_from_slice(&notice[3..]);
+        inbox.extend_from_slice(&said(b'E', b"\0"));
+        assert!(has_refused(&mut inbox).unwrap());
+        assert_eq!(inbox[..], said(b'E', b"\0"), "whoever waits for the answer reads it");
+    }
 
     #[test]
     fn a_tag_says_how_many_rows_were_touched() {

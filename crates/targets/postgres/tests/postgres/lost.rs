@@ -58,6 +58,43 @@ async fn s8_cut_at_commit_is_in_doubt() {
     database.end().await;
 }
 
+/// A trigger that says much for each row: while rows are sent, what is said is read, or both would wait for the other.
+#[tokio::test]
+async fn a_server_with_much_to_say_is_listened_to() {
+    let Some(database) = Database::new("a_server_with_much_to_say_is_listened_to").await else { return };
+    database
+        .run(
+            "CREATE TABLE t (id int8 PRIMARY KEY, v text);
+             CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN RAISE NOTICE '%', repeat('x', 1000); RETURN NEW; END $$;
+             CREATE TRIGGER tell BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tell()",
+        )
+        .await;
+    let settings = Settings { answer_timeout: Duration::from_secs(30), ..Settings::default() };
+    let mut writer = Writer::with(&database, "s", settings).await;
+    let value = text(&"v".repeat(1000));
+    let rows: Vec<_> = (0..20_000).map(|id| vec![Value::Int8(id), value.clone()]).collect();
+    assert_eq!(writer.apply(&append("t", COLUMNS, &rows)).await.unwrap(), []);
+    assert_eq!(count(&database).await, "20000");
+    database.end().await;
+}
+
+/// A connection that the server ended while nobody used it is replaced, whatever it ended it with.
+#[tokio::test]
+async fn an_idle_connection_that_was_ended_is_replaced() {
+    let Some(database) = Database::new("an_idle_connection_that_was_ended_is_replaced").await else { return };
+    database.run("CREATE TABLE t (id int8 PRIMARY KEY, v text)").await;
+    let mut writer = Writer::new(&database, "s").await;
+    for round in 0..3 {
+        assert_eq!(writer.apply(&append("t", COLUMNS, &rows(round * 3, 3))).await.unwrap(), []);
+        database
+            .run("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+            .await;
+    }
+    assert_eq!(count(&database).await, "9");
+    database.end().await;
+}
+
 /// The connection is cut behind any byte: nothing is half done, and the same rows go in afterwards, once.
 #[tokio::test]
 async fn cut_behind_any_byte() {

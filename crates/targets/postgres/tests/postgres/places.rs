@@ -82,7 +82,7 @@ async fn views_and_others_are_refused() {
     database.end().await;
 }
 
-/// A foreign table takes rows as its own server does.
+/// Another server commits a foreign table's rows by itself: in doubt, they would be there and the ledger would not say so.
 #[tokio::test]
 async fn foreign_tables() {
     let Some(database) = Database::new("foreign_tables").await else { return };
@@ -96,15 +96,23 @@ async fn foreign_tables() {
              CREATE TABLE there (id int8 CHECK (id < 100), v text);
              CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '{port}', dbname '{}');
              CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (user '{user}', password '{password}');
-             CREATE FOREIGN TABLE here (id int8, v text) SERVER s OPTIONS (table_name 'there')",
+             CREATE FOREIGN TABLE here (id int8, v text) SERVER s OPTIONS (table_name 'there');
+             CREATE TABLE parted (id int8, v text) PARTITION BY RANGE (id);
+             CREATE TABLE ours PARTITION OF parted FOR VALUES FROM (0) TO (10);
+             CREATE FOREIGN TABLE here_too PARTITION OF parted FOR VALUES FROM (10) TO (20)
+               SERVER s OPTIONS (table_name 'there')",
             database.name
         ))
         .await;
     let mut writer = Writer::new(&database, "s").await;
-    let rows: Vec<_> = [1, 100, 2].map(row).to_vec();
-    let rejects = writer.apply(&append("here", COLUMNS, &rows)).await.unwrap();
-    assert_eq!(codes(&rejects), [(0, 1, "23514")]);
-    assert_eq!(database.value("SELECT string_agg(id::text, ',') FROM there").await, "1,2");
+    for (name, what) in
+        [("here", "is a foreign table"), ("parted", "partition here_too, which is a foreign table")]
+    {
+        let error = writer.apply(&append(name, COLUMNS, &[row(1)])).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(error.to_string().contains(name) && error.to_string().contains(what), "{error}");
+    }
+    assert_eq!(database.value("SELECT count(*) FROM there").await, "0");
     drop(writer);
     database.end().await;
 }
