@@ -85,9 +85,6 @@ fn far(
                 sink.flush().await?;
             }
         }
-        if batches(context) == 0 {
-            clock.start()?;
-        }
         sink.flush().await?;
         clock.stop()?;
         let trips = proxy.round_trips() - trips;
@@ -103,7 +100,7 @@ fn far(
 fn copy(context: &Context, delay: Duration) -> Outcome<Sample> {
     let flights = Flights::read(context)?;
     let copies = flights.copies(ROWS);
-    let copies = &copies[..copies.len().min(batches(context).max(1))];
+    let copies = &copies[..copies.len().min(batches(context))];
     let rows = flights.batches(ROWS).take(copies.len()).map(rows_of).sum();
     let server = Server::of(context)?;
     server.fresh(&flights.create("flights", ""))?;
@@ -120,7 +117,7 @@ fn copy(context: &Context, delay: Duration) -> Outcome<Sample> {
 }
 
 fn batches(context: &Context) -> usize {
-    if context.scale == Scale::Once { 0 } else { BATCHES }
+    if context.scale == Scale::Once { 1 } else { BATCHES }
 }
 
 fn told(clock: &Clock, rows: u64, trips: u64) -> Sample {
