@@ -91,7 +91,8 @@ pub(crate) struct LoadArgs {
     /// The database, for example sqlite:flights.db or postgres://app@localhost/sales
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
-    /// The table [default: the file's name without its endings; standard input has none]
+    /// The table; of PostgreSQL also SCHEMA.TABLE, each in double quotes if it has a dot [default: the file's name
+    /// without its endings; standard input has none]
     #[arg(long)]
     pub(crate) table: Option<String>,
     /// What the input is [default: by the file's name: ndjson for .ndjson, .jsonl, .json; csv for all else]

@@ -83,8 +83,13 @@ impl Memory {
             lanes,
             source,
             window: Window {
-                // Nothing of a stream lies below its origin, so a log that still has its origin can serve it from anywhere.
-                start: if start <= stream.origin { 0 } else { start },
+                // Nothing of a stream lies below its origin, so a log that still has its origin can serve it from anywhere. So
+                // can one that lost nothing since, whose first records found no room on the disk: they never were.
+                start: if start <= stream.origin || log.follow(Lsn::new(stream.origin)).is_ok() {
+                    0
+                } else {
+                    start
+                },
                 // A ledger may be ahead of a log that was allowed to lose its tail; `advance_to` then lifts the log.
                 end: u64::MAX,
                 // What was vouched for ends above the log's start, or it says nothing about what was removed since.

@@ -41,12 +41,39 @@ impl FromStr for PostgresUrl {
     }
 }
 
-/// `SCHEMA.TABLE`, or a table alone.
+/// `SCHEMA.TABLE`, or a table alone. A name in quotes may hold a dot: `"we.ird"`, `"a.schema"."we.ird"`.
 #[cfg(feature = "postgres")]
 fn split_table(text: &str) -> TableName {
-    match text.split_once('.') {
-        Some((schema, name)) => TableName { schema: Some(schema.to_owned()), name: name.to_owned() },
-        None => TableName::new(text),
+    let (schema, name) = match quoted(text) {
+        Some((name, "")) => return TableName::new(name),
+        Some((schema, rest)) if rest.starts_with('.') => (schema, &rest[1..]),
+        _ => match text.split_once('.') {
+            Some((schema, name)) => (schema.to_owned(), name),
+            None => return TableName::new(text),
+        },
+    };
+    let name = match quoted(name) {
+        Some((name, "")) => name,
+        _ => name.to_owned(),
+    };
+    TableName { schema: Some(schema), name }
+}
+
+/// The name in quotes that a text begins with, and what follows. A quote within is written twice.
+#[cfg(feature = "postgres")]
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut rest = text.strip_prefix('"')?;
+    let mut name = String::new();
+    loop {
+        let (before, behind) = rest.split_once('"')?;
+        name.push_str(before);
+        match behind.strip_prefix('"') {
+            Some(more) => {
+                name.push('"');
+                rest = more;
+            }
+            None => return (!name.is_empty()).then_some((name, behind)),
+        }
     }
 }
 
@@ -108,7 +135,7 @@ impl TargetUrl {
         }
     }
 
-    /// The table of a name as users write it: `SCHEMA.TABLE` where the target has schemas.
+    /// The table of a name as users write it: `SCHEMA.TABLE` where the target has schemas; a name in quotes may hold a dot.
     #[must_use]
     pub fn table(&self, text: &str) -> TableName {
         match self {
@@ -188,6 +215,28 @@ mod tests {
         for wrong in ["flights.db", "sqlite:", "oracle:x", "sqlite::memory:"] {
             let message = wrong.parse::<TargetUrl>().unwrap_err().to_string();
             assert!(message.contains("sqlite:"), "{message}");
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_table_may_be_named_with_its_schema_and_in_quotes() {
+        for (text, schema, name) in [
+            ("t", None, "t"),
+            ("s.t", Some("s"), "t"),
+            ("s.t.u", Some("s"), "t.u"),
+            ("\"we.ird\"", None, "we.ird"),
+            ("\"a.s\".\"we.ird\"", Some("a.s"), "we.ird"),
+            ("s.\"we.ird\"", Some("s"), "we.ird"),
+            ("\"a.s\".t", Some("a.s"), "t"),
+            ("\"a\"\"b\"", None, "a\"b"),
+            // Half quotes belong to the name.
+            ("\"t", None, "\"t"),
+            ("\"\"", None, "\"\""),
+            ("a\"b", None, "a\"b"),
+        ] {
+            let found = split_table(text);
+            assert_eq!((found.schema.as_deref(), found.name.as_str()), (schema, name), "{text}");
         }
     }
 }

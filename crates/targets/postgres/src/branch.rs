@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use standpipe_core::{
-    Advance, Batch, Branch, Claim, DeadLetter, Error, ErrorKind, LetterId, Reject, TableName, Vote, Xid,
-    async_trait,
+    Advance, Batch, Branch, BranchState, Claim, DeadLetter, Error, ErrorKind, LetterId, Reject, TableName,
+    Vote, Xid, async_trait,
 };
 
 use crate::{
@@ -22,19 +22,12 @@ pub(crate) struct PostgresBranch {
     shared: Arc<Shared>,
     session: Session,
     xid: Option<Xid>,
-    state: State,
-}
-
-enum State {
-    Fit,
-    /// A call has not come back, or its future was dropped.
-    UnderWay,
-    Failed(String),
+    state: BranchState,
 }
 
 impl PostgresBranch {
     pub(crate) fn new(shared: Arc<Shared>, session: Session, xid: Option<Xid>) -> Self {
-        PostgresBranch { shared, session, xid, state: State::Fit }
+        PostgresBranch { shared, session, xid, state: BranchState::default() }
     }
 
     /// Runs one step of the branch. After an error, or when the future is dropped, no further one runs.
@@ -42,31 +35,15 @@ impl PostgresBranch {
         &mut self,
         step: impl AsyncFnOnce(&Shared, &mut Session, bool) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.fit()?;
-        self.state = State::UnderWay;
+        self.state.start()?;
         let mut outcome = step(&self.shared, &mut self.session, self.xid.is_some()).await;
         if let Err(error) = &mut outcome
             && error.code() == Some("55P03")
         {
             holder::name(&self.shared, error).await;
         }
-        self.state = match &outcome {
-            Ok(_) => State::Fit,
-            Err(error) => State::Failed(error.to_string()),
-        };
+        self.state.end(&outcome);
         outcome
-    }
-
-    fn fit(&self) -> Result<(), Error> {
-        match &self.state {
-            State::Fit => Ok(()),
-            State::UnderWay => Err(Error::invalid(
-                "a call on this branch was dropped before it ended; nothing but rollback is left",
-            )),
-            State::Failed(earlier) => {
-                Err(Error::invalid(format!("this branch has failed and cannot be committed: {earlier}")))
-            }
-        }
     }
 
     /// Rows may have been written since the last lane was advanced, or without one.
@@ -117,13 +94,13 @@ impl Branch for PostgresBranch {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), Error> {
-        self.fit()?;
+        self.state.check()?;
         self.prove().await?;
         self.last("COMMIT", "the commit").await
     }
 
     async fn prepare(mut self: Box<Self>) -> Result<Vote, Error> {
-        self.fit()?;
+        self.state.check()?;
         let Some(xid) = self.xid.clone() else {
             return Err(Error::invalid("this branch was begun without an id, and cannot be prepared"));
         };

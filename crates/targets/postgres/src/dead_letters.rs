@@ -11,10 +11,13 @@ use crate::{
     link::{Answer, Link},
     name::{literal, literal_or_null, plain, push_literal, quoted_table},
     session::Session,
-    table::{is_made_twice, needs_rights},
+    table::{granted, is_made_twice, needs_rights},
 };
 
 const COLUMNS: &str = "stream, lane, position, ordinal, target_schema, target_table, origin, line, column_name, code, reason, row_text, row_bytes";
+
+/// The table of dead letters where nobody says another one.
+pub(crate) const TABLE: &str = "standpipe_dead_letters";
 
 /// Letters of one statement.
 const LETTERS_MAX: usize = 500;
@@ -52,7 +55,8 @@ pub(crate) async fn keep(
                 session.wrote();
             }
             Err(Failure::Server(refusal)) if refusal.code == "42501" => {
-                return Err(needs_rights(&refusal, &create));
+                let rights = "SELECT, INSERT, UPDATE, DELETE";
+                return Err(needs_rights(&refusal, &granted(&create, &name, rights, session.link()?)?));
             }
             Err(failure) => return Err(failed(failure)),
         }
@@ -219,7 +223,8 @@ pub(crate) async fn read(
     }
 }
 
-fn create_statement(name: &str) -> String {
+/// Makes the table of dead letters of this name, in quotes.
+pub(crate) fn create_statement(name: &str) -> String {
     format!(
         "CREATE TABLE IF NOT EXISTS {name} (
     stream       text COLLATE \"C\" NOT NULL,

@@ -7,7 +7,7 @@ use std::{
 
 use standpipe_core::{Error, Finding, FindingLevel};
 
-use crate::{ledger, link::Link, name::literal, postgres::Shared};
+use crate::{dead_letters, ledger, link::Link, name::literal, postgres::Shared};
 
 /// The oldest version that is known to do all that is asked of it.
 const VERSION_MIN: u32 = 120_000;
@@ -42,7 +42,7 @@ pub(crate) async fn examine(link: &mut Link, shared: &Shared) -> Result<Vec<Find
 
 /// Facts by their names, all in one round trip.
 fn questions(shared: &Shared) -> String {
-    let ledger = literal(&shared.ledger.table);
+    let (ledger, letters) = (literal(&shared.ledger.table), literal(dead_letters::TABLE));
     let schema = shared.settings.ledger.schema.as_deref().map_or("current_schema()".to_owned(), literal);
     let settings = [
         "server_version",
@@ -75,6 +75,9 @@ fn questions(shared: &Shared) -> String {
          ('ledger', (to_regclass({ledger}) IS NOT NULL)::text), \
          ('ledger_rights', has_table_privilege(to_regclass({ledger}), 'SELECT')::text || ',' || \
             has_table_privilege(to_regclass({ledger}), 'INSERT')::text || ',' || has_table_privilege(to_regclass({ledger}), 'UPDATE')::text), \
+         ('create_here', coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)::text), \
+         ('letters', (SELECT bool_and(has_table_privilege(c.oid, r))::text FROM pg_class c, \
+            unnest('{{SELECT,INSERT,UPDATE,DELETE}}'::text[]) r WHERE c.oid = to_regclass({letters}))), \
          ('connections', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::text), \
          ('standbys', (SELECT count(*)::text || ',' || count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) FROM pg_stat_replication)), \
          ('prepared', (SELECT string_agg(gid, ', ') FROM pg_prepared_xacts WHERE database = current_database() \
@@ -262,6 +265,7 @@ impl Said {
             );
             self.say(Broken, "ledger", message);
         }
+        self.letters(&user);
         if self.is("temp", "true") {
             self.say(Fine, "temporary tables", "allowed");
         } else {
@@ -272,6 +276,33 @@ impl Said {
                 self.fact("database")
             );
             self.say(Notice, "temporary tables", message);
+        }
+    }
+
+    fn letters(&mut self, user: &str) {
+        let table = dead_letters::TABLE;
+        let grant = format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO \"{user}\";");
+        match self.fact("letters") {
+            "true" => {
+                self.say(Fine, "dead letters", format!("{table} is there, and {user} may use it"));
+            }
+            "false" => {
+                let message = format!(
+                    "{user} may not use {table}, and the first bad row stops a load; have its owner run: {grant}"
+                );
+                self.say(Broken, "dead letters", message);
+            }
+            _ if self.is("create_here", "true") => {
+                self.say(Fine, "dead letters", format!("{table} will be made by the first bad row"));
+            }
+            _ => {
+                let message = format!(
+                    "{user} may not create {table}, and the first bad row stops a load, unless --dead-letters names a file or a \
+                     table that is there; have an owner run: {}; {grant}",
+                    dead_letters::create_statement(table)
+                );
+                self.say(Notice, "dead letters", message);
+            }
         }
     }
 

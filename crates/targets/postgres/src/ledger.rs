@@ -11,7 +11,7 @@ use crate::{
     name::{literal, quoted_table},
     planted::{self, Plant},
     session::{Session, unopened},
-    table::{is_made_twice, needs_rights},
+    table::{granted, is_made_twice, needs_rights},
 };
 
 /// How often a claim begins anew because another one came first.
@@ -200,9 +200,10 @@ async fn make(link: &mut Link, ledger: &Ledger, begin: &str) -> Result<(), Error
     match link.ask_alone(begin, &ledger.create).await {
         Ok(_) => Ok(()),
         Err(Failure::Server(refusal)) if is_made_twice(&refusal) => Ok(()),
-        Err(Failure::Server(refusal)) if refusal.code == "42501" => {
-            Err(needs_rights(&refusal, &ledger.create))
-        }
+        Err(Failure::Server(refusal)) if refusal.code == "42501" => Err(needs_rights(
+            &refusal,
+            &granted(&ledger.create, &ledger.table, "SELECT, INSERT, UPDATE", link)?,
+        )),
         Err(failure) => Err(failure.explain("making the ledger")),
     }
 }

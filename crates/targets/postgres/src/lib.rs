@@ -15,6 +15,7 @@ mod error;
 mod field;
 mod holder;
 mod json_array;
+mod keys;
 mod kind;
 mod ledger;
 mod limit;

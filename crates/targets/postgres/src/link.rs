@@ -17,6 +17,7 @@ use crate::{
 pub(crate) struct Link {
     slot: Arc<Slot>,
     registry: Arc<Registry>,
+    user: String,
     /// How long one answer may take.
     patience: Duration,
     state: State,
@@ -41,6 +42,7 @@ impl Link {
         Ok(Link {
             slot: registry.register(wire),
             registry: Arc::clone(registry),
+            user: address.user.clone(),
             patience,
             state: State::Fit,
             in_transaction: false,
@@ -121,6 +123,11 @@ impl Link {
             Err(_) => State::Fit,
         };
         outcome
+    }
+
+    /// The role that everything is done as.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
     }
 
     /// Whether nothing can be asked of it any more.

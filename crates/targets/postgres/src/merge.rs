@@ -5,10 +5,11 @@ use std::fmt::Write;
 use standpipe_core::{Destination, Error, Mode};
 
 use crate::{
+    keys::KeyOrder,
     kind::Class,
     name::{quoted, quoted_list, quoted_table},
     planted::{self, Plant},
-    table::{Found, FoundColumn},
+    table::{Found, FoundColumn, Index},
 };
 
 /// The statement by which rows of a source go into a table that may have their keys.
@@ -39,7 +40,7 @@ pub(crate) struct Merge {
 enum Order {
     /// By key, which keeps parallel writers from waiting on each other; of a key that comes twice the last row.
     LastOfEachKey,
-    /// By key; of a key that comes twice the first row is inserted.
+    /// By key; of a key that comes twice, if one does, the first row is inserted.
     ByKey,
     /// As they came: another unique index makes the order matter, and no row may be left out before it had its turn.
     AsTheyCame,
@@ -58,8 +59,11 @@ impl Merge {
         let table = quoted_table(&found.name)?;
         let names = quoted_list(given.iter().map(|column| column.name.as_str()))?;
         let key_list = quoted_list(key.iter().map(String::as_str))?;
-        let is_key =
-            |index: &crate::table::Index| index.key.as_ref().is_some_and(|unique| is_same_set(unique, &key));
+        let is_key = |index: &Index| {
+            index.key.as_ref().is_some_and(|unique| {
+                unique.len() == key.len() && unique.iter().all(|name| key.contains(name))
+            })
+        };
         let has_other_unique = found.indexes.iter().any(|index| !is_key(index))
             && !planted::is(Plant::SecondUniqueIgnored)
             || planted::is(Plant::NoReduction)
@@ -110,11 +114,18 @@ impl Merge {
         }))
     }
 
-    /// Merges the rows of `source`, a FROM item with the columns and `number`. `condition` restricts them.
-    pub(crate) fn statement(&self, source: &str, number: &str, condition: &str) -> String {
+    /// Merges the rows of `source`, a FROM item with the columns and `number`. `condition` restricts them. `keys` is how those
+    /// of the source lie: what is known need not be sorted.
+    pub(crate) fn statement(&self, source: &str, number: &str, condition: &str, keys: KeyOrder) -> String {
         let Merge { head, names, conflict, key_list, .. } = self;
         let mut sql = String::with_capacity(source.len() + names.len() * 2 + 400);
         let _ = match self.order {
+            Order::LastOfEachKey | Order::ByKey if keys == KeyOrder::Ascending => {
+                write!(sql, "{head} SELECT {names} FROM {source}{condition}{conflict}")
+            }
+            Order::LastOfEachKey if keys == KeyOrder::EachOnce => {
+                write!(sql, "{head} SELECT {names} FROM {source}{condition} ORDER BY {key_list}{conflict}")
+            }
             Order::LastOfEachKey => write!(
                 sql,
                 "{head} SELECT DISTINCT ON ({key_list}) {names} FROM {source}{condition} ORDER BY {key_list}, {number} DESC{conflict}"
@@ -171,24 +182,10 @@ fn key_columns(
     given: &[&FoundColumn],
 ) -> Result<Vec<String>, Error> {
     let (table, mode) = (&destination.table, destination.mode.name());
-    if destination.key.is_empty() {
-        return Err(Error::invalid(format!(
-            "mode {mode} needs a key: name the columns that tell one row from another"
-        )));
-    }
-    let mut key = Vec::new();
-    for name in &destination.key {
-        let column = found.column(name).ok_or_else(|| {
-            Error::invalid(format!("table {table} has no column {name:?}, which is to be part of the key"))
-        })?;
-        if !given.iter().any(|given| given.name == column.name) {
-            return Err(Error::invalid(format!(
-                "the rows have no column {name:?}, which is part of the key"
-            )));
-        }
-        key.push(column.name.clone());
-    }
-    if found.indexes.iter().any(|index| index.key.as_ref().is_some_and(|unique| is_same_set(unique, &key))) {
+    let shape = found.shape(table);
+    let given: Vec<_> = given.iter().filter_map(|column| shape.column(&column.name)).collect();
+    let key = shape.key(destination, &given)?;
+    if shape.has_key(&key) {
         return Ok(key);
     }
     let columns = quoted_list(key.iter().map(String::as_str))?;
@@ -197,10 +194,6 @@ fn key_columns(
          one: CREATE UNIQUE INDEX ON {} ({columns})",
         quoted_table(&found.name)?,
     )))
-}
-
-fn is_same_set(one: &[String], other: &[String]) -> bool {
-    one.len() == other.len() && one.iter().all(|name| other.contains(name))
 }
 
 /// Stands for the table and the columns in the stage's name: other columns, another stage.

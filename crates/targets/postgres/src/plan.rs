@@ -6,6 +6,7 @@ use standpipe_core::{Destination, Error, Schema};
 
 use crate::{
     field::Way,
+    keys::Keys,
     limit::Limit,
     merge::Merge,
     name::{quoted_list, quoted_table},
@@ -26,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) copy: String,
     /// For every mode but append.
     pub(crate) merge: Option<Merge>,
+    /// What to see of the keys before they are merged.
+    pub(crate) keys: Option<Keys>,
     /// What the plan was made for: when this changes, so does the plan.
     pub(crate) found: Found,
     /// Asks for the table's mark.
@@ -86,6 +89,7 @@ impl Plan {
             copy: format!("COPY {table} ({names}) FROM STDIN {}", form.options()),
             relation: found.name.name.clone(),
             mark_query: mark_query(&table),
+            keys: merge.as_ref().and_then(|merge| Keys::of(&merge.key, &given, schema)),
             merge,
             table,
             ways,
@@ -126,32 +130,10 @@ fn given_columns<'a>(
     destination: &Destination,
     schema: &Schema,
 ) -> Result<Vec<&'a FoundColumn>, Error> {
-    let table = &destination.table;
-    let (mut given, mut missing) = (Vec::<&FoundColumn>::new(), Vec::new());
-    for column in schema.columns() {
-        match found.column(&column.name) {
-            Some(known) if known.generated => {
-                let name = &known.name;
-                return Err(Error::invalid(format!(
-                    "{table}: column {name:?} is generated and takes no values"
-                )));
-            }
-            Some(known) if given.iter().any(|earlier| earlier.name == known.name) => {
-                let name = &known.name;
-                return Err(Error::invalid(format!(
-                    "{table}: column {name:?} is given twice, in different case"
-                )));
-            }
-            Some(known) => given.push(known),
-            None => missing.push(format!("{:?}", column.name)),
-        }
-    }
-    if missing.is_empty() {
-        return Ok(given);
-    }
-    Err(Error::invalid(format!(
-        "table {table} has no column {}; add it, or leave it out",
-        missing.join(", ")
-    ))
-    .with_code("42703"))
+    let shape = found.shape(&destination.table);
+    let given = shape.given(schema).map_err(|error| {
+        let lacks = schema.columns().iter().any(|column| shape.column(&column.name).is_none());
+        if lacks { error.with_code("42703") } else { error }
+    })?;
+    Ok(given.iter().filter_map(|column| found.column(&column.name)).collect())
 }

@@ -27,8 +27,8 @@ pub struct Settings {
     pub answer_timeout: Duration,
     /// The ledger's table. Without a schema it is where the role's `search_path` puts new tables.
     pub ledger: TableName,
-    /// Batches of upsert, replace and ignore with at most so many rows go to the server as arrays, larger ones through a
-    /// temporary table. Measured: `docs/decisions/0012-postgres-driver-and-merge.md`.
+    /// Batches of upsert, replace and ignore with at most so many rows (and 1 MiB) go to the server as arrays, larger ones
+    /// through a temporary table. Measured: `docs/decisions/0012-postgres-driver-and-merge.md`.
     pub unnest_rows_max: u32,
 }
 
@@ -41,7 +41,7 @@ impl Default for Settings {
             lock_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(300),
             ledger: TableName::new("standpipe_ledger"),
-            unnest_rows_max: 512,
+            unnest_rows_max: 128,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     blame::{self, Blame},
     copy::{Copying, Doubts, Refused, Stop, append, stopped},
     error::{Failure, Refusal},
+    keys::KeyOrder,
     merge::Merge,
     plan::Plan,
     rows::Rows,
@@ -22,6 +23,7 @@ pub(crate) async fn merge(
     merge: &Merge,
     rows: &mut Rows,
     blocks: &[Block],
+    keys: KeyOrder,
 ) -> Result<Vec<Refused>, Stop> {
     let stage = &merge.stage;
     let mark = session.marking();
@@ -44,7 +46,7 @@ pub(crate) async fn merge(
         is_table: false,
     };
     let mut refused = append(session, rows, &to).await?;
-    let staged = Staged::of(rows.count(), &refused);
+    let staged = Staged::of(rows.count(), &refused, keys);
     let source = Source::Stage(stage);
     refused.extend(in_parts(session, merge, &source, &staged).await?);
     Ok(refused)
@@ -55,13 +57,14 @@ pub(crate) struct Staged {
     count: u32,
     /// Numbers that are not there, in order.
     missing: Vec<u32>,
+    keys: KeyOrder,
 }
 
 impl Staged {
-    pub(crate) fn of(rows: u32, refused: &[Refused]) -> Self {
+    pub(crate) fn of(rows: u32, refused: &[Refused], keys: KeyOrder) -> Self {
         let mut missing: Vec<u32> = refused.iter().map(|refused| refused.number).collect();
         missing.sort_unstable();
-        Staged { count: rows - missing.len() as u32, missing }
+        Staged { count: rows - missing.len() as u32, missing, keys }
     }
 
     /// The number of the row that is at this place.
@@ -84,18 +87,19 @@ pub(crate) enum Source<'a> {
 }
 
 impl Source<'_> {
-    fn statement(&self, merge: &Merge, range: &Range<u32>, is_whole: bool) -> String {
+    fn statement(&self, merge: &Merge, range: &Range<u32>, staged: &Staged) -> String {
+        let keys = staged.keys;
         match self {
-            Source::Stage(stage) if is_whole => merge.statement(stage, "ctid", ""),
+            Source::Stage(stage) if *range == (0..staged.count) => merge.statement(stage, "ctid", "", keys),
             Source::Stage(stage) => {
                 // The stage is filled front to back and never changed: its order is the order of its rows.
                 let number = &merge.number;
                 let numbered =
                     format!("(SELECT {}, row_number() OVER () AS {number} FROM {stage}) s", merge.names);
                 let condition = format!(" WHERE {number} BETWEEN {} AND {}", range.start + 1, range.end);
-                merge.statement(&numbered, number, &condition)
+                merge.statement(&numbered, number, &condition, keys)
             }
-            Source::Arrays(arrays) => merge.statement(&arrays.source(merge, range), &merge.number, ""),
+            Source::Arrays(arrays) => merge.statement(&arrays.source(merge, range), &merge.number, "", keys),
         }
     }
 }
@@ -109,15 +113,15 @@ pub(crate) async fn in_parts(
 ) -> Result<Vec<Refused>, Stop> {
     let mut refused = Vec::new();
     let (mut doubts, mut statement_is_good) = (Doubts::default(), false);
-    let whole = 0..staged.count;
-    let mut parts = vec![whole.clone()];
+    let mut parts = Vec::new();
+    parts.push(0..staged.count);
     while let Some(range) = parts.pop() {
         if range.is_empty() {
             continue;
         }
         let mark = session.marking();
         session.wrote();
-        let statement = format!("{mark}{}", source.statement(merge, &range, range == whole));
+        let statement = format!("{mark}{}", source.statement(merge, &range, staged));
         let Some(refusal) = refused_row(session.ask(&statement).await)? else {
             session.count_written();
             doubts.have_others = true;
@@ -126,7 +130,7 @@ pub(crate) async fn in_parts(
         session.undo().await.map_err(stopped)?;
         if !statement_is_good && sqlstate::of_write(&refusal.code) != Means::Row {
             // Without any row: what it says then is not about one.
-            let empty = source.statement(merge, &(0..0), false);
+            let empty = source.statement(merge, &(0..0), staged);
             if let Err(Failure::Server(_)) = session.ask(&empty).await {
                 session.undo().await.map_err(stopped)?;
                 return Err(stopped_by(Box::new(refusal)));

@@ -243,7 +243,10 @@ pub(crate) async fn create(
             // A column of the server's own name, such as ctid, is there twice as well.
             None => Err(refusal.explain(&format!("creating table {table}"))),
         },
-        Err(Failure::Server(refusal)) if refusal.code == "42501" => Err(needs_rights(&refusal, &statement)),
+        Err(Failure::Server(refusal)) if refusal.code == "42501" => Err(needs_rights(
+            &refusal,
+            &granted(&statement, &quoted_table(table)?, "SELECT, INSERT, UPDATE", link)?,
+        )),
         Err(failure) => Err(failure.explain(&format!("creating table {table}"))),
     }
 }
@@ -280,6 +283,11 @@ pub(crate) fn is_made_twice(refusal: &Refusal) -> bool {
 pub(crate) fn needs_rights(refusal: &Refusal, statement: &str) -> Error {
     Error::invalid(format!("{}; have an owner run: {statement};", refusal.message))
         .with_code(refusal.code.clone())
+}
+
+/// What makes a table, and then lets this connection's role use it: whoever runs it owns the table.
+pub(crate) fn granted(create: &str, table: &str, rights: &str, link: &Link) -> Result<String, Error> {
+    Ok(format!("{create}; GRANT {rights} ON {table} TO {}", quoted(link.user())?))
 }
 
 fn create_statement(table: &TableName, schema: &Schema, key: &[String]) -> Result<String, Error> {

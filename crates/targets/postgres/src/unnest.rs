@@ -8,6 +8,7 @@ use standpipe_row::Tuples;
 use crate::{
     copy::{Refused, Stop},
     json_array::quote,
+    keys::KeyOrder,
     merge::Merge,
     name::push_literal,
     plan::Plan,
@@ -130,7 +131,8 @@ pub(crate) async fn merge(
     session: &mut Session,
     merge: &Merge,
     arrays: &Arrays,
+    keys: KeyOrder,
 ) -> Result<Vec<Refused>, Stop> {
     let rows = arrays.columns.first().map_or(0, Vec::len) as u32;
-    in_parts(session, merge, &Source::Arrays(arrays), &Staged::of(rows, &[])).await
+    in_parts(session, merge, &Source::Arrays(arrays), &Staged::of(rows, &[], keys)).await
 }

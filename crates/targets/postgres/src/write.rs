@@ -7,6 +7,7 @@ use standpipe_core::{Batch, Block, Error, ErrorKind, Reject};
 use crate::{
     copy::{Copying, Refused, Stop, append, stopped},
     error::Failure,
+    keys::KeyOrder,
     plan::{Form, Plan},
     planted::{self, Plant},
     postgres::Shared,
@@ -21,6 +22,8 @@ use crate::{
 const SHAPES_MAX: u32 = 4;
 /// Parts of a batch of a table that had bad rows lately.
 const PARTS: u32 = 4;
+/// Bytes of rows that go within a statement at most: as text, in quotes twice, they may become four times as many.
+const ARRAYS_BYTES_MAX: usize = 1 << 20;
 /// Rows that such a part has at least.
 const PART_ROWS_MIN: u32 = 256;
 
@@ -101,6 +104,12 @@ impl Writing<'_> {
         Err(Error::retry(format!("table {} changes all the time", batch.destination.table)))
     }
 
+    /// Whether a merge sends its rows within the statement.
+    fn is_small(&self, blocks: &[Block], count: u32) -> bool {
+        let bytes: usize = blocks.iter().map(|block| block.tuples.len()).sum();
+        count <= self.shared.settings.unnest_rows_max && bytes <= ARRAYS_BYTES_MAX
+    }
+
     async fn rows(
         &self,
         session: &mut Session,
@@ -112,10 +121,12 @@ impl Writing<'_> {
             empty(session, plan).await?;
         }
         let count: u32 = blocks.iter().map(|block| block.rows).sum();
+        let keys = plan.keys.as_ref().map_or(Ok(KeyOrder::Unknown), |keys| keys.look(blocks));
+        let keys = keys.map_err(Stop::Failed)?;
         let rejects = match &plan.merge {
-            Some(merge) if self.is_two_phase || count <= self.shared.settings.unnest_rows_max => {
+            Some(merge) if self.is_two_phase || self.is_small(blocks, count) => {
                 let read = Arrays::read(blocks, first_block, plan).map_err(Stop::Failed)?;
-                let refused = unnest::merge(session, merge, &read.arrays).await?;
+                let refused = unnest::merge(session, merge, &read.arrays, keys).await?;
                 let mut rejects = read.rejects;
                 let place = |number: u32| read.places.get(number as usize).copied().unwrap_or_default();
                 rejects.extend(refused.into_iter().map(|refused| reject(place(refused.number), refused)));
@@ -124,7 +135,7 @@ impl Writing<'_> {
             merge => {
                 let mut rows = Rows::of(blocks, first_block, plan).map_err(Stop::Failed)?;
                 let refused = match merge {
-                    Some(merge) => stage::merge(session, plan, merge, &mut rows, blocks).await?,
+                    Some(merge) => stage::merge(session, plan, merge, &mut rows, blocks, keys).await?,
                     None => append(session, &mut rows, &straight(plan, blocks, count)).await?,
                 };
                 let mut rejects = std::mem::take(&mut rows.rejects);

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use standpipe_core::{
-    Advance, Batch, Branch, Claim, DeadLetter, Error, LetterId, Reject, TableName, async_trait,
+    Advance, Batch, Branch, BranchState, Claim, DeadLetter, Error, LetterId, Reject, TableName, async_trait,
 };
 
 use crate::{commit, dead_letters, ledger, load::Load, session::Session, worker::Worker};
@@ -9,19 +9,12 @@ use crate::{commit, dead_letters, ledger, load::Load, session::Session, worker::
 /// A transaction that holds the database's write lock from its beginning to its end.
 pub(crate) struct SqliteBranch {
     session: Session,
-    state: State,
-}
-
-enum State {
-    Fit,
-    /// A call has not come back, or its future was dropped.
-    UnderWay,
-    Failed(String),
+    state: BranchState,
 }
 
 impl SqliteBranch {
     pub(crate) fn new(session: Session) -> Self {
-        SqliteBranch { session, state: State::Fit }
+        SqliteBranch { session, state: BranchState::default() }
     }
 
     /// Runs one step of the branch. After an error, or when the future is dropped, no further one runs.
@@ -29,26 +22,10 @@ impl SqliteBranch {
         &mut self,
         job: impl FnOnce(&mut Worker) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.fit()?;
-        self.state = State::UnderWay;
+        self.state.start()?;
         let outcome = self.session.link().run(job).await;
-        self.state = match &outcome {
-            Ok(_) => State::Fit,
-            Err(error) => State::Failed(error.to_string()),
-        };
+        self.state.end(&outcome);
         outcome
-    }
-
-    fn fit(&self) -> Result<(), Error> {
-        match &self.state {
-            State::Fit => Ok(()),
-            State::UnderWay => Err(Error::invalid(
-                "a call on this branch was dropped before it ended; nothing but rollback is left",
-            )),
-            State::Failed(earlier) => {
-                Err(Error::invalid(format!("this branch has failed and cannot be committed: {earlier}")))
-            }
-        }
     }
 }
 
@@ -75,7 +52,7 @@ impl Branch for SqliteBranch {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), Error> {
-        self.fit()?;
+        self.state.check()?;
         let link = self.session.link();
         link.ask(commit::commit).await.unwrap_or_else(|| {
             let message = "the connection ended while the commit was under way";

@@ -75,7 +75,7 @@ impl Plans {
 }
 
 fn make(found: &Found, destination: &Destination, schema: &Schema) -> Result<Plan, Error> {
-    let given = given_columns(found, destination, schema)?;
+    let given = found.shape.given(schema)?;
     let table = quoted_table(&found.shape.table)?;
     let names = quoted_list(given.iter().map(|column| column.name.as_str()))?;
     let (key, conflict) = conflict(found, destination, &given)?;
@@ -108,41 +108,6 @@ fn make(found: &Found, destination: &Destination, schema: &Schema) -> Result<Pla
         table_name: found.shape.table.name.clone(),
         table,
     })
-}
-
-/// The table's columns in the order of the block's.
-fn given_columns<'a>(
-    found: &'a Found,
-    destination: &Destination,
-    schema: &Schema,
-) -> Result<Vec<&'a ColumnShape>, Error> {
-    let table = &destination.table;
-    let (mut given, mut missing) = (Vec::<&ColumnShape>::new(), Vec::new());
-    for column in schema.columns() {
-        match found.shape.column(&column.name) {
-            Some(shape) if shape.generated => {
-                let name = &shape.name;
-                return Err(Error::invalid(format!(
-                    "{table}: column {name:?} is generated and takes no values"
-                )));
-            }
-            Some(shape) if given.iter().any(|earlier| earlier.name == shape.name) => {
-                let name = &shape.name;
-                return Err(Error::invalid(format!(
-                    "{table}: column {name:?} is given twice, in different case"
-                )));
-            }
-            Some(shape) => given.push(shape),
-            None => missing.push(format!("{:?}", column.name)),
-        }
-    }
-    if missing.is_empty() {
-        return Ok(given);
-    }
-    Err(Error::invalid(format!(
-        "table {table} has no column {}; add it, or leave it out",
-        missing.join(", ")
-    )))
 }
 
 /// The key's columns as the table has them, and the clause that says what a row does to one with the same key.
@@ -186,26 +151,8 @@ fn key_columns(
     given: &[&ColumnShape],
 ) -> Result<Vec<String>, Error> {
     let (table, mode) = (&destination.table, destination.mode.name());
-    if destination.key.is_empty() {
-        return Err(Error::invalid(format!(
-            "mode {mode} needs a key: name the columns that tell one row from another"
-        )));
-    }
-    let mut key = Vec::new();
-    for name in &destination.key {
-        let column = found.shape.column(name).ok_or_else(|| {
-            Error::invalid(format!("table {table} has no column {name:?}, which is to be part of the key"))
-        })?;
-        if !given.iter().any(|given| given.name == column.name) {
-            return Err(Error::invalid(format!(
-                "the rows have no column {name:?}, which is part of the key"
-            )));
-        }
-        key.push(column.name.clone());
-    }
-    let is_same =
-        |unique: &Vec<String>| unique.len() == key.len() && unique.iter().all(|name| key.contains(name));
-    if found.shape.keys.iter().any(is_same) {
+    let key = found.shape.key(destination, given)?;
+    if found.shape.has_key(&key) {
         return Ok(key);
     }
     let columns = quoted_list(key.iter().map(String::as_str))?;

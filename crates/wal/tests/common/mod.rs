@@ -111,3 +111,27 @@ pub fn is_found<T>(check: impl FnOnce() -> Result<T, String>) -> Result<(), Stri
         }
     }
 }
+
+/// Numbers and bytes.
+pub type Records = Vec<(u64, Vec<u8>)>;
+
+/// Records in several groups, a batch, a pin and a rotation; stops at the first refusal.
+pub fn script(log: &impl Log) -> (Records, Result<(), LogError>) {
+    let mut kept = Vec::new();
+    let outcome = (|| {
+        for number in 0..6 {
+            let bytes = payload(number, 3000);
+            kept.push((append(log, &bytes)?.number(), bytes));
+        }
+        log.pin(b"key", b"value")?.wait()?;
+        let several: Vec<_> = (10..14).map(|number| payload(number, 500)).collect();
+        let last = batch(log, &several)?.number();
+        kept.extend((last - 3..).zip(several));
+        for number in 20..24 {
+            let bytes = payload(number, 3000);
+            kept.push((append(log, &bytes)?.number(), bytes));
+        }
+        Ok(())
+    })();
+    (kept, outcome)
+}

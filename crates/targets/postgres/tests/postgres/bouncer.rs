@@ -1,22 +1,16 @@
 //! Through PgBouncer in transaction mode: what one transaction says does not hold for the next.
 
-use std::{env, sync::Arc};
+use std::env;
 
-use standpipe_core::{Mode, TableName, Target, Type, async_trait};
-use standpipe_postgres::{Postgres, Settings};
-use standpipe_testkit::{TargetFixture, target::Value, target_suite};
+use standpipe_core::{Mode, Type};
+use standpipe_postgres::Postgres;
+use standpipe_testkit::target::Value;
 
 use crate::{
+    conformance::run_all,
     server::{Database, in_database, skipped},
     world::{Writer, both_ways, merge},
 };
-
-struct Bouncer<'a> {
-    database: &'a Database,
-    url: String,
-    number: usize,
-    settings: Settings,
-}
 
 /// The database's address by way of the pooler.
 fn bouncer(database: &Database, test: &str) -> Option<String> {
@@ -29,48 +23,12 @@ fn bouncer(database: &Database, test: &str) -> Option<String> {
     }
 }
 
-#[async_trait]
-impl TargetFixture for Bouncer<'_> {
-    async fn open(&self) -> Arc<dyn Target> {
-        Arc::new(Postgres::new(&self.url.parse().unwrap(), self.settings.clone()).unwrap())
-    }
-
-    async fn rows(&self, table: &TableName) -> Vec<Vec<Option<String>>> {
-        self.database
-            .rows(&format!("SELECT * FROM \"{}\" ORDER BY ctid", table.name.replace('"', "\"\"")))
-            .await
-    }
-
-    async fn settle(&self) {
-        for _ in 0..8 {
-            let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
-                        AND wait_event_type IS DISTINCT FROM 'Lock' AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
-            if self.database.value(busy).await == "0" {
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-
-    fn empties_behind_a_lock(&self) -> bool {
-        true
-    }
-
-    fn suffix(&self) -> String {
-        format!("_{}", self.number)
-    }
-}
-
 #[tokio::test]
 async fn the_target_suite_through_a_pooler() {
     let test = "the_target_suite_through_a_pooler";
     let Some(database) = Database::new(test).await else { return };
     let Some(url) = bouncer(&database, test) else { return database.end().await };
-    for (number, case) in target_suite::CASES.iter().enumerate() {
-        let ledger = TableName::new(format!("ledger_{number}"));
-        let settings = Settings { ledger, ..both_ways()[number % 2].clone() };
-        let fixture = Bouncer { database: &database, url: url.clone(), number, settings };
-        target_suite::run_case(&fixture, case).await;
-    }
+    run_all(&database, &url, &both_ways()).await;
     database.end().await;
 }
 

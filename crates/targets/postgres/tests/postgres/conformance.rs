@@ -1,9 +1,6 @@
 //! The target suite.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Arc;
 
 use standpipe_core::{TableName, Target, async_trait};
 use standpipe_postgres::{Address, Postgres, Settings};
@@ -11,18 +8,19 @@ use standpipe_testkit::{TargetFixture, target_suite};
 
 use crate::server::Database;
 
-struct Server<'a> {
+/// A database by way of an address that leads to it.
+pub(crate) struct Server<'a> {
     database: &'a Database,
-    case: u32,
+    url: &'a str,
+    /// Each case has a ledger and tables of its own.
+    case: usize,
     settings: Settings,
 }
-
-static CASE: AtomicU32 = AtomicU32::new(0);
 
 #[async_trait]
 impl TargetFixture for Server<'_> {
     async fn open(&self) -> Arc<dyn Target> {
-        let address: Address = self.database.url.parse().unwrap();
+        let address: Address = self.url.parse().unwrap();
         Arc::new(Postgres::new(&address, self.settings.clone()).unwrap())
     }
 
@@ -52,26 +50,26 @@ impl TargetFixture for Server<'_> {
     }
 }
 
-async fn run_all(test: &str, settings: Settings) {
-    let Some(database) = Database::new(test).await else { return };
-    for case in target_suite::CASES {
-        let number = CASE.fetch_add(1, Ordering::Relaxed);
-        // Each case has a ledger of its own.
-        let ledger = TableName::new(format!("ledger_{number}"));
+/// All cases, with these settings in turn.
+pub(crate) async fn run_all(database: &Database, url: &str, settings: &[Settings]) {
+    for ((case, of), settings) in target_suite::CASES.iter().enumerate().zip(settings.iter().cycle()) {
+        let ledger = TableName::new(format!("ledger_{case}"));
         let settings = Settings { ledger, ..settings.clone() };
-        let fixture = Server { database: &database, case: number, settings };
-        target_suite::run_case(&fixture, case).await;
+        target_suite::run_case(&Server { database, url, case, settings }, of).await;
     }
-    database.end().await;
 }
 
 #[tokio::test]
 async fn the_target_suite() {
-    run_all("the_target_suite", Settings::default()).await;
+    let Some(database) = Database::new("the_target_suite").await else { return };
+    run_all(&database, &database.url, &[Settings::default()]).await;
+    database.end().await;
 }
 
 #[tokio::test]
 async fn the_target_suite_by_way_of_temporary_tables() {
+    let Some(database) = Database::new("the_target_suite_by_way_of_temporary_tables").await else { return };
     let settings = Settings { unnest_rows_max: 0, ..Settings::default() };
-    run_all("the_target_suite_by_way_of_temporary_tables", settings).await;
+    run_all(&database, &database.url, &[settings]).await;
+    database.end().await;
 }

@@ -13,6 +13,7 @@ mod adversary;
 mod adversary_codes;
 mod adversary_places;
 mod adversary_text;
+mod bad_kinds;
 mod bad_rows;
 mod bouncer;
 mod conformance;

@@ -8,7 +8,10 @@ use standpipe_testkit::{
     target::{Value, block},
 };
 
+use standpipe_postgres::Settings;
+
 use crate::{
+    proxy::Proxy,
     server::Database,
     world::{Writer, batch, both_ways, codes, destination, merge, schema, text},
 };
@@ -54,6 +57,73 @@ async fn keys_twice_in_a_batch() {
             );
         }
     }
+    database.end().await;
+}
+
+/// In order, in none, and twice, with bad rows among them: what is known of the keys beforehand changes nothing.
+#[tokio::test]
+async fn keys_however_they_lie() {
+    let Some(database) = Database::new("keys_however_they_lie").await else { return };
+    const ROWS: i32 = 300;
+    let key_of = |lie: &str, n: i32| match lie {
+        "ascending" => n,
+        "descending" => ROWS - 1 - n,
+        "shuffled" => n * 7 % ROWS,
+        _ => n / 2,
+    };
+    for (way, settings) in both_ways().into_iter().enumerate() {
+        for name in ["ascending", "descending", "shuffled", "twice"] {
+            for (mode, with_bad) in
+                [Mode::Upsert, Mode::Replace, Mode::Ignore].into_iter().zip([true, false, true])
+            {
+                let table = format!("t{way}_{name}_{mode:?}").to_lowercase();
+                database
+                    .run(&format!(
+                        "CREATE TABLE {table} (a int4, b text, v int4 CHECK (v <> -1), PRIMARY KEY (a, b));
+                         INSERT INTO {table} SELECT n, 'k', -2 FROM generate_series(0, {}, 3) n",
+                        ROWS - 1
+                    ))
+                    .await;
+                let mut writer = Writer::with(&database, &table, settings.clone()).await;
+                let is_bad = |n: i32| with_bad && (n == 17 || n == ROWS - 1);
+                let rows: Vec<_> =
+                    (0..ROWS).map(|n| row(key_of(name, n), "k", if is_bad(n) { -1 } else { n })).collect();
+                let rejects = writer.apply(&merge(&table, mode, &["a", "b"], COLUMNS, &rows)).await.unwrap();
+                let mut expected: BTreeMap<i32, i32> = (0..ROWS).step_by(3).map(|key| (key, -2)).collect();
+                for n in (0..ROWS).filter(|n| !is_bad(*n)) {
+                    let key = key_of(name, n);
+                    if mode != Mode::Ignore || !expected.contains_key(&key) {
+                        expected.insert(key, n);
+                    }
+                }
+                assert_eq!(rejects.len(), if with_bad { 2 } else { 0 }, "{table}");
+                let found = shown(&database, &format!("SELECT a, v FROM {table} ORDER BY a")).await;
+                let expected: Vec<_> = expected.iter().map(|(key, v)| format!("{key} {v}")).collect();
+                assert_eq!(found, expected, "{table}");
+            }
+        }
+    }
+    database.end().await;
+}
+
+/// Within a statement a backslash would be four: few rows of many bytes go another way.
+#[tokio::test]
+async fn few_rows_of_many_bytes_do_not_grow_on_their_way() {
+    let Some(database) = Database::new("few_rows_of_many_bytes_do_not_grow_on_their_way").await else {
+        return;
+    };
+    database.run("CREATE TABLE t (a int4 PRIMARY KEY, b text)").await;
+    let proxy = Proxy::new(&database).await;
+    let mut writer = Writer::on(proxy.open(Settings::default()), "s").await;
+    let value = "\\".repeat(1 << 20);
+    let rows: Vec<_> = (0..4).map(|a| vec![Value::Int4(a), text(&value)]).collect();
+    let of = merge("t", Mode::Upsert, &["a"], &[("a", Type::Int4), ("b", Type::Text)], &rows);
+    let before = proxy.bytes();
+    assert_eq!(writer.apply(&of).await.unwrap(), []);
+    let (sent, given) = (proxy.bytes() - before, 4 * value.len() as u64);
+    assert!(sent < given * 5 / 4, "{sent} bytes for {given}");
+    assert_eq!(database.value("SELECT count(*) FROM t WHERE b = repeat('\\', 1 << 20)").await, "4");
+    drop(writer);
     database.end().await;
 }
 

@@ -1,6 +1,6 @@
 //! Roles that may not do everything, and roles with settings of their own.
 
-use standpipe_core::{ErrorKind, Mode, TableName, Target, Type};
+use standpipe_core::{ErrorKind, FindingLevel, Mode, TableName, Target, Type};
 use standpipe_postgres::{Address, Postgres, Settings};
 use standpipe_testkit::target::Value;
 
@@ -63,9 +63,7 @@ async fn without_rights_to_make_tables() {
         statement.trim_end_matches(" [42501]").to_owned()
     };
     let ledger = statement(&target.claim(&request("s")).await.unwrap_err());
-    database
-        .run(&format!("{ledger} GRANT SELECT, INSERT, UPDATE ON standpipe_ledger TO {}", role.name))
-        .await;
+    database.run(&ledger).await;
     let mut writer = Writer::on(target, "s").await;
     assert_eq!(writer.apply(&append("t", COLUMNS, &[row(1)])).await.unwrap(), []);
     let new = TableName::new("new");
@@ -92,16 +90,49 @@ async fn without_rights_to_make_tables() {
     };
     let mut branch = writer.begin().await.unwrap();
     let make = statement(&branch.dead_letter(&letters, std::slice::from_ref(&letter)).await.unwrap_err());
-    database.run(&format!("{make} GRANT ALL ON letters TO {}", role.name)).await;
+    database.run(&make).await;
     drop(branch);
     let mut branch = writer.begin().await.unwrap();
     branch.dead_letter(&letters, &[letter]).await.unwrap();
     branch.commit().await.unwrap();
+    assert_eq!(writer.target.describe(&new).await.unwrap().unwrap().columns.len(), 3);
     // A table that it may not write to.
+    database.run(&format!("REVOKE INSERT ON new FROM {}", role.name)).await;
     let error = writer.apply(&append("new", COLUMNS, &[row(1)])).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, Some("42501")), "{error}");
     assert!(error.to_string().contains("new"), "{error}");
     drop(writer);
+    role.end(database).await;
+}
+
+/// Before the first bad row stops a load: `doctor` says what lacks for dead letters, and how to mend it.
+#[tokio::test]
+async fn doctor_tells_who_may_keep_no_dead_letters() {
+    let Some(database) = Database::new("doctor_tells_who_may_keep_no_dead_letters").await else { return };
+    let role = Role::new(&database, "REVOKE CREATE ON SCHEMA public FROM public").await;
+    let target = role.open(Settings::default()).await;
+    let found = async || {
+        let findings = target.doctor().await.unwrap();
+        findings.into_iter().find(|finding| finding.subject == "dead letters").unwrap()
+    };
+    for (level, change) in [
+        (FindingLevel::Notice, "REVOKE ALL ON standpipe_dead_letters FROM @ROLE"),
+        (FindingLevel::Broken, "GRANT USAGE ON SCHEMA public TO @ROLE"),
+    ] {
+        let finding = found().await;
+        assert_eq!(finding.level, level, "{}", finding.message);
+        let (_, statement) = finding.message.split_once("run: ").unwrap();
+        database.run(statement).await;
+        let mended = found().await;
+        assert_eq!(mended.level, FindingLevel::Fine, "{}", mended.message);
+        database.run(&change.replace("@ROLE", &role.name)).await;
+    }
+    target.close().await.unwrap();
+    let owner = database.open().await;
+    database.run("DROP TABLE standpipe_dead_letters").await;
+    let findings = owner.doctor().await.unwrap();
+    let finding = findings.iter().find(|finding| finding.subject == "dead letters").unwrap();
+    assert_eq!(finding.level, FindingLevel::Fine, "{}", finding.message);
     role.end(database).await;
 }
 
