@@ -1,3 +1,4 @@
+use standpipe::Settings;
 use standpipe_harness::{Context, Outcome, Sample, Workload};
 
 use super::{
@@ -14,7 +15,31 @@ use crate::comparison::Comparison;
 const FEWER_ROWS: usize = 60_000;
 
 pub(crate) fn workloads() -> Vec<Workload> {
-    [comparison("10k", 10_000), comparison("1k", 1_000)].concat()
+    [comparison("10k", 10_000), comparison("1k", 1_000), ingest()].concat()
+}
+
+/// As each is out of the box.
+fn ingest() -> Vec<Workload> {
+    let work = "flights (19 columns) from memory into a new table, as each does it by default";
+    Comparison::new("targets.ingest", work)
+        .with(
+            "standpipe",
+            "Sink and Postgres with their default batches: exactly once by the ledger, no log",
+            |context| {
+                let flights = Flights::read(context)?;
+                repeat(context, &flights.create("flights", ""), |server, clock| {
+                    let place = Place::append(server.url(), "flights");
+                    server.runtime().block_on(ours::sink(
+                        &place,
+                        flights.batches(10_000),
+                        Settings::default(),
+                        clock,
+                    ))
+                })
+            },
+        )
+        .with("adbc", "adbc_ingest of an Arrow table in Python, one transaction", adbc::run)
+        .workloads()
 }
 
 fn comparison(name: &str, rows: usize) -> Vec<Workload> {
@@ -46,21 +71,18 @@ fn comparison(name: &str, rows: usize) -> Vec<Workload> {
     if rows < 10_000 {
         return all.workloads();
     }
-    all.with("adbc", "adbc_ingest of an Arrow table in Python, one transaction", adbc::run)
-        .with(
-            "limit-socket",
-            "COPY BINARY of bytes that are ready, by a blocking socket, nothing but the protocol",
-            move |context| socket(context, rows),
-        )
-        .with(
-            "home-unnest",
-            "tokio-postgres, INSERT .. SELECT FROM unnest of binary arrays",
-            move |context| unnest(context, rows),
-        )
-        .with("home-values", "tokio-postgres, INSERT .. VALUES of 1,000 rows, prepared", move |context| {
-            values(context, rows)
-        })
-        .workloads()
+    all.with(
+        "limit-socket",
+        "COPY BINARY of bytes that are ready, by a blocking socket, nothing but the protocol",
+        move |context| socket(context, rows),
+    )
+    .with("home-unnest", "tokio-postgres, INSERT .. SELECT FROM unnest of binary arrays", move |context| {
+        unnest(context, rows)
+    })
+    .with("home-values", "tokio-postgres, INSERT .. VALUES of 1,000 rows, prepared", move |context| {
+        values(context, rows)
+    })
+    .workloads()
 }
 
 fn sink(context: &Context, rows: usize) -> Outcome<Sample> {
