@@ -129,13 +129,7 @@ impl Flights {
 
     /// The bytes of a batch in one piece, as whoever encodes by hand has them: header, tuples, trailer.
     pub(crate) fn copies(&self, rows: usize) -> Vec<Bytes> {
-        let copy = |blocks: &[Block]| {
-            let mut bytes = HEADER.to_vec();
-            blocks.iter().for_each(|block| bytes.extend_from_slice(&block.tuples));
-            bytes.extend_from_slice(TRAILER);
-            Bytes::from(bytes)
-        };
-        self.batches(rows).map(copy).collect()
+        self.batches(rows).map(copy_of).collect()
     }
 
     /// The rows in blocks of so many.
@@ -218,6 +212,14 @@ impl Pieces {
         }
         self.done
     }
+}
+
+/// Blocks as COPY BINARY has them, in one piece.
+pub(crate) fn copy_of(blocks: &[Block]) -> Bytes {
+    let mut bytes = HEADER.to_vec();
+    blocks.iter().for_each(|block| bytes.extend_from_slice(&block.tuples));
+    bytes.extend_from_slice(TRAILER);
+    Bytes::from(bytes)
 }
 
 /// Rows of these blocks.

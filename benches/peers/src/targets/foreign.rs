@@ -1,4 +1,4 @@
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::SinkExt;
@@ -52,6 +52,29 @@ pub(crate) async fn tokio_postgres_copy_and(
     clock.stop()?;
     at_both_ends();
     Ok(())
+}
+
+/// A transaction each time that `every` is over, as long as `goes_on` says so. Returns how many there were.
+pub(crate) async fn copy_at_times(
+    url: &str,
+    copies: &[Bytes],
+    every: Duration,
+    goes_on: impl Fn() -> bool,
+) -> Outcome<usize> {
+    let client = connect(url).await?;
+    let mut times = tokio::time::interval(every);
+    let mut done = 0;
+    for bytes in copies.iter().cycle() {
+        if !goes_on() {
+            break;
+        }
+        times.tick().await;
+        client.batch_execute("BEGIN").await?;
+        copy_in(&client, COPY, bytes).await?;
+        client.batch_execute("COMMIT").await?;
+        done += 1;
+    }
+    Ok(done)
 }
 
 async fn copy_in(client: &Client, statement: &str, bytes: &Bytes) -> Outcome<()> {

@@ -6,7 +6,7 @@ use std::{
 use standpipe::{Receipt, Rows, Settings, Sink, SinkError, Wal};
 use standpipe_harness::{Context, Figure, Latency, Outcome, Pace, Sample, Workload};
 
-use super::{data::Flights, load, ours::Place, server::Server};
+use super::{data::Flights, latency_limit, load, ours::Place, server::Server};
 use crate::{comparison::Comparison, targets::clock::Clock};
 
 /// How long a row waits for its batch.
@@ -28,7 +28,15 @@ pub(crate) fn workloads() -> Vec<Workload> {
             .with("standpipe", "to applied", move |context| run(context, rate, Stage::Applied))
             .with("standpipe-acknowledged", "to acknowledged", move |context| {
                 run(context, rate, Stage::Durable)
-            });
+            })
+            .with(
+                "limit-disk",
+                "to kept: one thread that writes and syncs, beside COPY of the same rows by tokio-postgres",
+                move |context| {
+                    let interval = Duration::from_secs(1) / WRITES;
+                    latency_limit::run(context, (rate / WRITES) as usize, interval, FLUSH_AFTER)
+                },
+            );
         all.extend(comparison.workloads());
     }
     all

@@ -11,6 +11,7 @@ mod data;
 mod far;
 mod foreign;
 mod latency;
+mod latency_limit;
 mod load;
 mod ours;
 mod proxy;
