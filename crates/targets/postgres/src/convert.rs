@@ -18,11 +18,13 @@ pub(crate) struct Converted {
     pub(crate) numbers: Option<Vec<u32>>,
 }
 
-/// Converts a block, the `number`th of its batch; rows that would lose something are named and left out.
+/// Converts a block, the `number`th of its batch; rows that would lose something are named and left out. Those that stay are
+/// numbered from `numbers_from` on, behind their values, if that is asked for.
 pub(crate) fn block(
     block: &Block,
     number: usize,
     plan: &Plan,
+    numbers_from: Option<u32>,
     rejects: &mut Vec<Reject>,
 ) -> Result<Converted, Error> {
     let mut out = Vec::with_capacity(block.tuples.len() + block.tuples.len() / 4);
@@ -34,9 +36,10 @@ pub(crate) fn block(
     for (row, tuple) in (0..).zip(Tuples::new(block)) {
         let tuple = tuple?;
         let start = out.len();
+        let own_number = numbers_from.map(|first| first + numbers.len() as u32);
         let converted = match plan.form {
-            Form::Text => text_row(tuple, &plan.ways, &mut scratch, &mut out),
-            Form::Untouched | Form::Binary => binary_row(tuple, &plan.ways, &mut out),
+            Form::Text => text_row(tuple, &plan.ways, own_number, &mut scratch, &mut out),
+            Form::Untouched | Form::Binary => binary_row(tuple, &plan.ways, own_number, &mut out),
         };
         match converted {
             Ok(()) => {
@@ -68,8 +71,9 @@ struct Scratch {
 /// The column at fault, and why.
 type Fault = (usize, String);
 
-fn binary_row(tuple: Tuple<'_>, ways: &[Way], out: &mut Vec<u8>) -> Result<(), Fault> {
-    out.extend_from_slice(&(ways.len() as i16).to_be_bytes());
+fn binary_row(tuple: Tuple<'_>, ways: &[Way], number: Option<u32>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let fields = ways.len() + usize::from(number.is_some());
+    out.extend_from_slice(&(fields as i16).to_be_bytes());
     for (column, (field, way)) in tuple.fields().zip(ways).enumerate() {
         let Some(bytes) = field.bytes else {
             refuse_null(way, column)?;
@@ -82,10 +86,20 @@ fn binary_row(tuple: Tuple<'_>, ways: &[Way], out: &mut Vec<u8>) -> Result<(), F
         let length = (out.len() - length_at - 4) as i32;
         out[length_at..length_at + 4].copy_from_slice(&length.to_be_bytes());
     }
+    if let Some(number) = number {
+        out.extend_from_slice(&4_i32.to_be_bytes());
+        out.extend_from_slice(&number.to_be_bytes());
+    }
     Ok(())
 }
 
-fn text_row(tuple: Tuple<'_>, ways: &[Way], scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn text_row(
+    tuple: Tuple<'_>,
+    ways: &[Way],
+    number: Option<u32>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
     for (column, (field, way)) in tuple.fields().zip(ways).enumerate() {
         if column > 0 {
             out.push(b'\t');
@@ -98,6 +112,9 @@ fn text_row(tuple: Tuple<'_>, ways: &[Way], scratch: &mut Scratch, out: &mut Vec
         scratch.text.clear();
         way.text(bytes, &mut scratch.changed, &mut scratch.text).map_err(|reason| (column, reason))?;
         escape(&scratch.text, out);
+    }
+    if let Some(number) = number {
+        out.extend_from_slice(format!("\t{number}").as_bytes());
     }
     out.push(b'\n');
     Ok(())

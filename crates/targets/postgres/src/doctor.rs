@@ -235,6 +235,7 @@ impl Said {
 
     fn rights(&mut self, shared: &Shared) {
         let (user, schema) = (self.fact("user").to_owned(), self.fact("schema").to_owned());
+        let role = format!("\"{}\"", user.replace('"', "\"\""));
         let ledger = &shared.settings.ledger;
         if self.is("ledger", "true") {
             let rights = self.fact("ledger_rights").to_owned();
@@ -251,7 +252,7 @@ impl Said {
                 self.say(Fine, "ledger", format!("{ledger} is there, and {user} may use it"));
             } else {
                 let message = format!(
-                    "{user} may not use {ledger}; have its owner run: GRANT SELECT, INSERT, UPDATE ON {} TO {user};",
+                    "{user} may not use {ledger}; have its owner run: GRANT SELECT, INSERT, UPDATE ON {} TO {role};",
                     shared.ledger.table
                 );
                 self.say(Broken, "ledger", message);
@@ -260,18 +261,18 @@ impl Said {
             self.say(Fine, "ledger", format!("{ledger} will be made in schema {schema} by the first load"));
         } else {
             let message = format!(
-                "{user} may not create {ledger} in schema {schema:?}; have an owner run: {}; GRANT SELECT, INSERT, UPDATE ON {} TO {user};",
+                "{user} may not create {ledger} in schema {schema:?}; have an owner run: {}; GRANT SELECT, INSERT, UPDATE ON {} TO {role};",
                 shared.ledger.create, shared.ledger.table
             );
             self.say(Broken, "ledger", message);
         }
-        self.letters(&user);
+        self.letters(&user, &role);
         if self.is("temp", "true") {
             self.say(Fine, "temporary tables", "allowed");
         } else {
             let message = format!(
                 "{user} may not make them: upsert, replace and ignore of more than {} rows a batch fail; have an owner run: GRANT \
-                 TEMPORARY ON DATABASE {} TO {user};",
+                 TEMPORARY ON DATABASE {} TO {role};",
                 shared.settings.unnest_rows_max,
                 self.fact("database")
             );
@@ -279,9 +280,9 @@ impl Said {
         }
     }
 
-    fn letters(&mut self, user: &str) {
+    fn letters(&mut self, user: &str, role: &str) {
         let table = dead_letters::TABLE;
-        let grant = format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO \"{user}\";");
+        let grant = format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role};");
         match self.fact("letters") {
             "true" => {
                 self.say(Fine, "dead letters", format!("{table} is there, and {user} may use it"));
@@ -297,7 +298,7 @@ impl Said {
             }
             _ => {
                 let message = format!(
-                    "{user} may not create {table}, and the first bad row stops a load, unless --dead-letters names a file or a \
+                    "{user} may not create {table}, and the first bad row stops a load, unless --dead-letter names a file or a \
                      table that is there; have an owner run: {}; {grant}",
                     dead_letters::create_statement(table)
                 );

@@ -24,7 +24,7 @@ pub(crate) struct Merge {
     pub(crate) sent: Vec<String>,
     /// The given columns out of what was sent, where some have to be read from text first.
     pub(crate) picked: Option<String>,
-    /// What numbers the rows of a source, from 1; in quotes, and no column of the table.
+    /// What numbers the rows of a source; in quotes, and no column of the table.
     pub(crate) number: String,
     /// `ON CONFLICT ..`
     conflict: String,
@@ -76,10 +76,12 @@ impl Merge {
         let types: Vec<String> = given.iter().map(|column| column.kind.declared.clone()).collect();
         let is_taken_apart =
             |column: &FoundColumn| matches!(column.kind.class, Class::Array | Class::Composite);
-        let picked = if given.iter().any(|column| is_taken_apart(column)) {
+        let picked = if given.iter().any(|column| is_taken_apart(column) || column.collation.is_some()) {
             let pick = |column: &&FoundColumn| {
                 let (name, kind) = (quoted(&column.name)?, &column.kind.bare);
-                Ok(if is_taken_apart(column) { format!("{name}::{kind} AS {name}") } else { name })
+                let kind = if is_taken_apart(column) { format!("::{kind}") } else { String::new() };
+                let collation = column.collation.as_ref().map(|name| format!(" COLLATE {name}"));
+                Ok(format!("{name}{kind}{} AS {name}", collation.unwrap_or_default()))
             };
             Some(given.iter().map(pick).collect::<Result<Vec<String>, Error>>()?.join(", "))
         } else {
@@ -96,16 +98,17 @@ impl Merge {
         while found.column(&number).is_some() {
             number.push('_');
         }
+        let number = quoted(&number)?;
         let stage = quoted(&format!("standpipe_stage_{:016x}", fingerprint(&table, &names, &types)))?;
         Ok(Some(Merge {
             head: format!("INSERT INTO {table} ({names})"),
             conflict: conflict(found, destination, given, &key, &key_list)?,
             make_stage: format!(
-                "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT {at_commit} AS SELECT {names} FROM {table} WITH NO DATA"
+                "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT {at_commit} AS SELECT {names}, 0 AS {number} FROM {table} WITH NO DATA"
             ),
             sent: sent.collect(),
             picked,
-            number: quoted(&number)?,
+            number,
             stage,
             names,
             key_list,
@@ -114,15 +117,13 @@ impl Merge {
         }))
     }
 
-    /// Merges the rows of `source`, a FROM item with the columns and `number`. `condition` restricts them. `keys` is how those
-    /// of the source lie: what is known need not be sorted.
-    pub(crate) fn statement(&self, source: &str, number: &str, condition: &str, keys: KeyOrder) -> String {
-        let Merge { head, names, conflict, key_list, .. } = self;
+    /// Merges the rows of `source`, a FROM item with the columns and the rows' number. `condition` restricts them. `keys` is how
+    /// those of the source lie: what is known need not be sorted.
+    pub(crate) fn statement(&self, source: &str, condition: &str, keys: KeyOrder) -> String {
+        let Merge { head, names, conflict, key_list, number, .. } = self;
         let mut sql = String::with_capacity(source.len() + names.len() * 2 + 400);
-        let _ = match self.order {
-            Order::LastOfEachKey | Order::ByKey if keys == KeyOrder::Ascending => {
-                write!(sql, "{head} SELECT {names} FROM {source}{condition}{conflict}")
-            }
+        let order = if keys == KeyOrder::Ascending { Order::AsTheyCame } else { self.order };
+        let _ = match order {
             Order::LastOfEachKey if keys == KeyOrder::EachOnce => {
                 write!(sql, "{head} SELECT {names} FROM {source}{condition} ORDER BY {key_list}{conflict}")
             }
@@ -198,5 +199,6 @@ fn key_columns(
 
 /// Stands for the table and the columns in the stage's name: other columns, another stage.
 fn fingerprint(table: &str, names: &str, types: &[String]) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(format!("{table}\0{names}\0{}", types.join("\0")).as_bytes())
+    // The last part is that of the stage's own form: another one, another table.
+    xxhash_rust::xxh3::xxh3_64(format!("{table}\0{names}\0{}\0numbered", types.join("\0")).as_bytes())
 }

@@ -32,13 +32,19 @@ struct Piece {
 }
 
 impl Rows {
-    /// The rows of these blocks, the first of which is number `first_block` of its batch.
-    pub(crate) fn of(blocks: &[Block], first_block: usize, plan: &Plan) -> Result<Self, Error> {
+    /// The rows of these blocks, the first of which is number `first_block` of its batch. `numbered`: each has its number behind
+    /// its values.
+    pub(crate) fn of(
+        blocks: &[Block],
+        first_block: usize,
+        plan: &Plan,
+        numbered: bool,
+    ) -> Result<Self, Error> {
         let mut rows = Rows { pieces: Vec::with_capacity(blocks.len()), rejects: Vec::new() };
         for (block, number) in blocks.iter().zip(first_block..) {
             let first = rows.count();
             let piece = match plan.form {
-                Form::Untouched if are_kept(block, plan)? => Piece {
+                Form::Untouched if !numbered && are_kept(block, plan)? => Piece {
                     block: number,
                     first,
                     rows: block.rows,
@@ -47,8 +53,9 @@ impl Rows {
                     starts: None,
                 },
                 Form::Untouched | Form::Binary | Form::Text => {
+                    let numbers_from = numbered.then_some(first);
                     let Converted { bytes, starts, numbers } =
-                        convert::block(block, number, plan, &mut rows.rejects)?;
+                        convert::block(block, number, plan, numbers_from, &mut rows.rejects)?;
                     let count = starts.len().saturating_sub(1) as u32;
                     Piece { block: number, first, rows: count, bytes, numbers, starts: Some(starts) }
                 }

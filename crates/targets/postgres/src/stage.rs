@@ -14,6 +14,7 @@ use crate::{
     rows::Rows,
     session::Session,
     sqlstate::{self, Means},
+    unnest::Arrays,
 };
 
 /// Copies the rows into the stage and merges them from there. Returns the refused ones in no order.
@@ -36,7 +37,8 @@ pub(crate) async fn merge(
     );
     ask(session, &make).await?;
     session.was_marked();
-    let statement = format!("COPY {stage} ({}) FROM STDIN {}", merge.names, plan.form.options());
+    let statement =
+        format!("COPY {stage} ({}, {}) FROM STDIN {}", merge.names, merge.number, plan.form.options());
     let to = Copying {
         statement: &statement,
         form: plan.form,
@@ -46,60 +48,33 @@ pub(crate) async fn merge(
         is_table: false,
     };
     let mut refused = append(session, rows, &to).await?;
-    let staged = Staged::of(rows.count(), &refused, keys);
-    let source = Source::Stage(stage);
-    refused.extend(in_parts(session, merge, &source, &staged).await?);
+    refused.extend(in_parts(session, merge, &Source::Stage, rows.count(), keys).await?);
     Ok(refused)
-}
-
-/// Which rows are in the source, in order.
-pub(crate) struct Staged {
-    count: u32,
-    /// Numbers that are not there, in order.
-    missing: Vec<u32>,
-    keys: KeyOrder,
-}
-
-impl Staged {
-    pub(crate) fn of(rows: u32, refused: &[Refused], keys: KeyOrder) -> Self {
-        let mut missing: Vec<u32> = refused.iter().map(|refused| refused.number).collect();
-        missing.sort_unstable();
-        Staged { count: rows - missing.len() as u32, missing, keys }
-    }
-
-    /// The number of the row that is at this place.
-    fn number(&self, place: u32) -> u32 {
-        let mut number = place;
-        for missing in &self.missing {
-            if *missing > number {
-                break;
-            }
-            number += 1;
-        }
-        number
-    }
 }
 
 /// Where rows are merged from.
 pub(crate) enum Source<'a> {
-    Stage(&'a str),
-    Arrays(&'a crate::unnest::Arrays),
+    /// Some of the numbers may not be there any more.
+    Stage,
+    Arrays(&'a Arrays),
 }
 
 impl Source<'_> {
-    fn statement(&self, merge: &Merge, range: &Range<u32>, staged: &Staged) -> String {
-        let keys = staged.keys;
+    /// Merges the rows with these of so many numbers.
+    fn statement(&self, merge: &Merge, range: &Range<u32>, count: u32, keys: KeyOrder) -> String {
         match self {
-            Source::Stage(stage) if *range == (0..staged.count) => merge.statement(stage, "ctid", "", keys),
-            Source::Stage(stage) => {
-                // The stage is filled front to back and never changed: its order is the order of its rows.
-                let number = &merge.number;
-                let numbered =
-                    format!("(SELECT {}, row_number() OVER () AS {number} FROM {stage}) s", merge.names);
-                let condition = format!(" WHERE {number} BETWEEN {} AND {}", range.start + 1, range.end);
-                merge.statement(&numbered, number, &condition, keys)
+            Source::Stage if *range == (0..count) => merge.statement(&merge.stage, "", keys),
+            Source::Stage => {
+                // Where a row lies says nothing: a short one goes into a hole that longer ones left.
+                let condition = format!(
+                    " WHERE {number} >= {} AND {number} < {}",
+                    range.start,
+                    range.end,
+                    number = merge.number
+                );
+                merge.statement(&merge.stage, &condition, keys)
             }
-            Source::Arrays(arrays) => merge.statement(&arrays.source(merge, range), &merge.number, "", keys),
+            Source::Arrays(arrays) => merge.statement(&arrays.source(merge, range), "", keys),
         }
     }
 }
@@ -109,19 +84,20 @@ pub(crate) async fn in_parts(
     session: &mut Session,
     merge: &Merge,
     source: &Source<'_>,
-    staged: &Staged,
+    count: u32,
+    keys: KeyOrder,
 ) -> Result<Vec<Refused>, Stop> {
     let mut refused = Vec::new();
     let (mut doubts, mut statement_is_good) = (Doubts::default(), false);
     let mut parts = Vec::new();
-    parts.push(0..staged.count);
+    parts.push(0..count);
     while let Some(range) = parts.pop() {
         if range.is_empty() {
             continue;
         }
         let mark = session.marking();
         session.wrote();
-        let statement = format!("{mark}{}", source.statement(merge, &range, staged));
+        let statement = format!("{mark}{}", source.statement(merge, &range, count, keys));
         let Some(refusal) = refused_row(session.ask(&statement).await)? else {
             session.count_written();
             doubts.have_others = true;
@@ -130,7 +106,7 @@ pub(crate) async fn in_parts(
         session.undo().await.map_err(stopped)?;
         if !statement_is_good && sqlstate::of_write(&refusal.code) != Means::Row {
             // Without any row: what it says then is not about one.
-            let empty = source.statement(merge, &(0..0), staged);
+            let empty = source.statement(merge, &(0..0), count, keys);
             if let Err(Failure::Server(_)) = session.ask(&empty).await {
                 session.undo().await.map_err(stopped)?;
                 return Err(stopped_by(Box::new(refusal)));
@@ -141,7 +117,7 @@ pub(crate) async fn in_parts(
         if length == 1 {
             let column = refusal.column.clone();
             doubts.hear(blame::of_merge(&refusal), &refusal)?;
-            refused.push(Refused { number: staged.number(range.start), column, refusal });
+            refused.push(Refused { number: range.start, column, refusal });
             continue;
         }
         let middle = range.start + length / 2;

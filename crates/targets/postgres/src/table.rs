@@ -30,6 +30,8 @@ pub(crate) struct FoundColumn {
     /// `GENERATED ALWAYS`, as an expression or as identity.
     pub(crate) generated: bool,
     pub(crate) is_identity: bool,
+    /// A collation of somebody's own, as SQL names it: what it takes for the same, its type alone does not tell.
+    pub(crate) collation: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,14 +63,29 @@ impl Found {
     }
 }
 
+/// How often a table is looked at that is made meanwhile.
+const LOOKS_MAX: u32 = 4;
+
 /// The table as this connection's transaction sees it. One round trip.
 pub(crate) async fn find(link: &mut Link, table: &TableName) -> Result<Option<Found>, Error> {
-    let answer = link
-        .ask(&query(table)?)
-        .await
-        .map_err(|failure| failure.explain(&format!("looking at table {table}")))?;
+    let query = query(table)?;
+    for _ in 0..LOOKS_MAX {
+        let answer = link
+            .ask(&query)
+            .await
+            .map_err(|failure| failure.explain(&format!("looking at table {table}")))?;
+        if let Some(found) = read(&answer.rows, table)? {
+            return Ok(found);
+        }
+    }
+    Err(Error::retry(format!("table {table} is made and dropped all the time")))
+}
+
+/// The table, if it is there; `None` when it was made between the statements of the question, each of which sees what is there
+/// when it begins.
+fn read(rows: &[Vec<Option<String>>], table: &TableName) -> Result<Option<Option<Found>>, Error> {
     let mut found: Option<Found> = None;
-    for row in &answer.rows {
+    for row in rows {
         let text = |column| Answer::text(row, column);
         match (text(0)?, &mut found) {
             ("table", None) => {
@@ -80,6 +97,7 @@ pub(crate) async fn find(link: &mut Link, table: &TableName) -> Result<Option<Fo
             }
             ("column", Some(found)) => found.columns.push(column(row)?),
             ("index", Some(found)) => index(row, found)?,
+            ("column" | "index", None) => return Ok(None),
             _ => {
                 return Err(Error::new(
                     ErrorKind::Corrupt,
@@ -88,7 +106,7 @@ pub(crate) async fn find(link: &mut Link, table: &TableName) -> Result<Option<Fo
             }
         }
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// Of the table `c`: the transactions that last changed what describes its columns and indexes. Found before those are
@@ -131,7 +149,10 @@ fn query(table: &TableName) -> Result<String, Error> {
            d.modifier::text, (NOT a.attnotnull)::text, \
            (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '' OR a.attidentity = 'a')::text, \
            (a.attidentity <> '')::text, pg_catalog.format_type(a.atttypid, -1), \
-           (a.atttypid < {FIRST_OWN_OID} AND a.attcollation < {FIRST_OWN_OID})::text \
+           (a.atttypid < {FIRST_OWN_OID} AND a.attcollation < {FIRST_OWN_OID})::text, \
+           (SELECT pg_catalog.format('%I.%I', n.nspname, o.collname) FROM pg_catalog.pg_collation o \
+             JOIN pg_catalog.pg_namespace n ON n.oid = o.collnamespace \
+             WHERE o.oid = a.attcollation AND o.oid >= {FIRST_OWN_OID}) \
          FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL ({BASE_TYPE}) d JOIN pg_catalog.pg_type b ON b.oid = d.oid \
          WHERE a.attrelid = {class} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum; \
          SELECT 'index', c.relname::text, (i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL)::text, \
@@ -199,6 +220,7 @@ fn column(row: &[Option<String>]) -> Result<FoundColumn, Error> {
         has_default: is(8)?,
         generated: is(9)?,
         is_identity: is(10)?,
+        collation: row.get(13).cloned().flatten(),
     })
 }
 
@@ -307,4 +329,30 @@ fn create_statement(table: &TableName, schema: &Schema, key: &[String]) -> Resul
 fn definition(column: &Column, in_key: bool) -> Result<String, Error> {
     let not_null = if column.nullable && !in_key { "" } else { " NOT NULL" };
     Ok(format!("{} {}{not_null}", quoted(&column.name)?, declared(column.kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn row(values: &[&str]) -> Vec<Option<String>> {
+        values.iter().map(|value| Some((*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_table_that_is_made_between_two_statements_is_looked_at_again() {
+        let table = TableName::new("t");
+        let is_there = row(&["table", "public", "t", "r", "false", "1"]);
+        let column = row(&[
+            "column", "id", "20", "bigint", "b", "N", "-1", "false", "false", "false", "false", "bigint",
+            "true",
+        ]);
+        assert_eq!(read(&[], &table).unwrap(), Some(None));
+        assert_eq!(read(std::slice::from_ref(&column), &table).unwrap(), None);
+        let found = read(&[is_there, column], &table).unwrap().unwrap().unwrap();
+        assert_eq!((found.columns.len(), found.mark.as_str()), (1, "1"));
+        assert!(read(&[row(&["what"])], &table).is_err());
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
     name::push_literal,
     plan::Plan,
     session::Session,
-    stage::{Source, Staged, in_parts},
+    stage::{Source, in_parts},
 };
 
 /// The values of a batch as text, column by column.
@@ -134,5 +134,5 @@ pub(crate) async fn merge(
     keys: KeyOrder,
 ) -> Result<Vec<Refused>, Stop> {
     let rows = arrays.columns.first().map_or(0, Vec::len) as u32;
-    in_parts(session, merge, &Source::Arrays(arrays), &Staged::of(rows, &[], keys)).await
+    in_parts(session, merge, &Source::Arrays(arrays), rows, keys).await
 }

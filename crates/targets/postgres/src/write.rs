@@ -133,7 +133,7 @@ impl Writing<'_> {
                 rejects
             }
             merge => {
-                let mut rows = Rows::of(blocks, first_block, plan).map_err(Stop::Failed)?;
+                let mut rows = Rows::of(blocks, first_block, plan, merge.is_some()).map_err(Stop::Failed)?;
                 let refused = match merge {
                     Some(merge) => stage::merge(session, plan, merge, &mut rows, blocks, keys).await?,
                     None => append(session, &mut rows, &straight(plan, blocks, count)).await?,
@@ -145,7 +145,7 @@ impl Writing<'_> {
             }
         };
         plan.learn(!rejects.is_empty());
-        self.shared.count_rows(plan.form == Form::Untouched, u64::from(count));
+        self.shared.count_rows(plan.form == Form::Untouched && plan.merge.is_none(), u64::from(count));
         Ok(rejects)
     }
 }

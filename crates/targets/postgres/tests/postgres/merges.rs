@@ -106,6 +106,47 @@ async fn keys_however_they_lie() {
     database.end().await;
 }
 
+/// Rows of very different lengths do not lie in the temporary table as they came: a short one fits where a long one did not.
+#[tokio::test]
+async fn rows_stay_in_order_whatever_their_lengths() {
+    let Some(database) = Database::new("rows_stay_in_order_whatever_their_lengths").await else { return };
+    let long = "x".repeat(1500);
+    let columns = [("a", Type::Int4), ("b", Type::Text)];
+    for (mode, stays) in [(Mode::Upsert, "new"), (Mode::Replace, "new"), (Mode::Ignore, "old")] {
+        let table = format!("t_{mode:?}").to_lowercase();
+        database.run(&format!("CREATE TABLE {table} (a int4 PRIMARY KEY, b text CHECK (b <> 'bad'))")).await;
+        let mut writer = Writer::with(&database, &table, both_ways()[0].clone()).await;
+        for round in 0..4 {
+            let first = round * 1000;
+            // Fifty long ones, and then the same keys again, ten times.
+            let places = (0..1000).map(|n| (n % 100 >= 50, first + n / 100 * 50 + n % 50));
+            let value = |is_new| if is_new { text("new") } else { text(&format!("old {long}")) };
+            let rows: Vec<_> = places.map(|(is_new, key)| vec![Value::Int4(key), value(is_new)]).collect();
+            let of = merge(&table, mode, &["a"], &columns, &rows);
+            assert_eq!(writer.apply(&of).await.unwrap(), [], "{table}");
+        }
+        let others = format!(
+            "SELECT count(*) FILTER (WHERE b NOT LIKE '{stays}%') || ' of ' || count(*) FROM {table}"
+        );
+        assert_eq!(database.value(&others).await, "0 of 2000", "{table}");
+        // And a bad row is the one that is called so.
+        let rows: Vec<_> = (0..1000)
+            .map(|n| {
+                let value = if n % 100 < 50 { text(&format!("{n} {long}")) } else { text(&n.to_string()) };
+                vec![Value::Int4(10_000 + n), if n % 250 == 99 { text("bad") } else { value }]
+            })
+            .collect();
+        let rejects = writer.apply(&merge(&table, mode, &["a"], &columns, &rows)).await.unwrap();
+        let bad: Vec<u32> = rejects.iter().map(|reject| reject.row).collect();
+        assert_eq!(bad, [99, 349, 599, 849], "{table}");
+        let there = format!(
+            "SELECT count(*) FROM {table} WHERE a >= 10000 AND split_part(b, ' ', 1) = (a - 10000)::text"
+        );
+        assert_eq!(database.value(&there).await, "996", "{table}");
+    }
+    database.end().await;
+}
+
 /// Within a statement a backslash would be four: few rows of many bytes go another way.
 #[tokio::test]
 async fn few_rows_of_many_bytes_do_not_grow_on_their_way() {
@@ -143,6 +184,7 @@ async fn keys_that_are_the_same_for_the_server() {
         ("float8", Type::Float8, Value::Float8(0.0), Value::Float8(-0.0)),
         ("jsonb", Type::Json, Value::Json("{\"a\":1}".into()), Value::Json("{ \"a\": 1.0 }".into())),
         ("int4[]", Type::Text, text("{1}"), text("{ 1}")),
+        ("text COLLATE nocase", Type::Text, text("aB"), text("Ab")),
         ("pair", Type::Text, text("(1,x)"), text("(1,\"x\")")),
     ];
     database.run("CREATE TYPE pair AS (a int4, b text)").await;
