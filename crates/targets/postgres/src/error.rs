@@ -50,6 +50,7 @@ impl Refusal {
         while let Some(field) = fields.next()? {
             // The server speaks the database's encoding until it knows ours.
             let text = String::from_utf8_lossy(field.value_bytes()).into_owned();
+            let text = if field.type_() == b'W' { text } else { cut(text) };
             match field.type_() {
                 b'C' => refusal.code = text,
                 b'M' => refusal.message = text,
@@ -88,6 +89,17 @@ impl Refusal {
         };
         Error::new(kind, format!("{doing}: {}{advice}", self.said())).with_code(self.code.clone())
     }
+}
+
+/// A trigger may say whatever it likes, in as many bytes.
+const SAID_BYTES_MAX: usize = 8 * 1024;
+
+fn cut(text: String) -> String {
+    if text.len() <= SAID_BYTES_MAX {
+        return text;
+    }
+    let kept = &text[..text.floor_char_boundary(SAID_BYTES_MAX)];
+    format!("{kept} .. ({} bytes)", text.len())
 }
 
 impl Failure {

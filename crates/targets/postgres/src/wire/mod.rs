@@ -3,6 +3,7 @@
 //!
 //! Messages and authentication are `postgres-protocol`'s. Why no driver: `docs/decisions/0012-postgres-driver-and-merge.md`.
 
+mod inbox;
 mod startup;
 mod stream;
 mod tls;
@@ -15,24 +16,25 @@ use postgres_protocol::message::{
     frontend,
 };
 use standpipe_core::{Error, ErrorKind};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::{
     address::Address,
     error::{Failure, Refusal},
 };
+use inbox::Inbox;
 use stream::Stream;
 
 /// Bytes of rows that are one message of a copy.
 const COPY_BYTES: usize = 128 * 1024;
-/// Bytes that are asked of the socket at a time.
-const READ_BYTES: usize = 8 * 1024;
+/// Reads at most, to hear why a connection ended.
+const LAST_READS_MAX: u32 = 16;
 
 /// A connection on which a server answers.
 pub(crate) struct Wire {
     stream: Stream,
     /// What the server said, as far as it was not looked at.
-    inbox: BytesMut,
+    inbox: Inbox,
     /// What is about to be said, beside the rows.
     outbox: BytesMut,
 }
@@ -50,8 +52,9 @@ impl Wire {
     /// Connects and says who we are.
     pub(crate) async fn open(address: &Address) -> Result<Self, Failure> {
         let stream = startup::connect(address).await?;
-        let mut wire = Wire { stream, inbox: BytesMut::new(), outbox: BytesMut::new() };
+        let mut wire = Wire { stream, inbox: Inbox::new(), outbox: BytesMut::new() };
         startup::authenticate(&mut wire, address).await?;
+        wire.inbox.trust();
         Ok(wire)
     }
 
@@ -81,7 +84,7 @@ impl Wire {
             self.outbox.extend_from_slice(b"d");
             self.outbox.extend_from_slice(&length.to_be_bytes());
             self.send(chunk).await?;
-            refused = has_refused(&mut self.inbox)?;
+            refused = self.inbox.has_refused()?;
             if refused {
                 break;
             }
@@ -100,20 +103,24 @@ impl Wire {
         let mut out = Buf::chain(&outbox[..], rows);
         let (mut reader, mut writer) = tokio::io::split(stream);
         while out.has_remaining() {
-            inbox.reserve(READ_BYTES);
-            tokio::select! {
+            let ended = tokio::select! {
                 biased;
-                written = writer.write_buf(&mut out) => {
-                    if written.map_err(lost)? == 0 {
-                        return Err(lost(io::ErrorKind::WriteZero.into()));
-                    }
-                }
-                read = reader.read_buf(inbox) => {
-                    if read.map_err(lost)? == 0 {
-                        return Err(self.ended());
-                    }
+                written = writer.write_buf(&mut out) => match written {
+                    Ok(1..) => continue,
+                    Ok(0) => io::ErrorKind::WriteZero.into(),
+                    Err(error) => error,
+                },
+                read = inbox.read(&mut reader) => match read {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                },
+            };
+            for _ in 0..LAST_READS_MAX {
+                if inbox.read(&mut reader).await.is_err() {
+                    break;
                 }
             }
+            return Err(self.last_words(ended));
         }
         outbox.clear();
         Ok(())
@@ -151,33 +158,23 @@ impl Wire {
     /// The next message that is an answer.
     async fn next(&mut self) -> Result<Message, Failure> {
         loop {
-            match Message::parse(&mut self.inbox).map_err(lost)? {
-                Some(
-                    Message::NoticeResponse(_)
-                    | Message::ParameterStatus(_)
-                    | Message::NotificationResponse(_),
-                ) => {}
-                Some(message) => return Ok(message),
-                None => {
-                    self.inbox.reserve(READ_BYTES);
-                    if self.stream.read_buf(&mut self.inbox).await.map_err(lost)? == 0 {
-                        return Err(lost(io::ErrorKind::UnexpectedEof.into()));
-                    }
-                }
+            if let Some(message) = self.inbox.next()? {
+                return Ok(message);
             }
+            self.inbox.read(&mut self.stream).await.map_err(lost)?;
         }
     }
 
-    /// The connection ended while something was said: what it ended with, if that came.
-    fn ended(&mut self) -> Failure {
-        while let Ok(Some(message)) = Message::parse(&mut self.inbox) {
+    /// The connection ended while something was said: what the server ended it with, if that came.
+    fn last_words(&mut self, ended: io::Error) -> Failure {
+        while let Ok(Some(message)) = self.inbox.next() {
             if let Message::ErrorResponse(error) = message
                 && let Ok(refusal) = Refusal::of(error.fields())
             {
                 return Failure::Server(Box::new(Refusal { is_fatal: true, ..refusal }));
             }
         }
-        lost(io::ErrorKind::UnexpectedEof.into())
+        lost(ended)
     }
 
     /// Takes leave of the server.
@@ -187,24 +184,6 @@ impl Wire {
         // The server notices a connection that is gone by itself, later.
         let _ = self.stream.write_all(&self.outbox).await;
         let _ = self.stream.shutdown().await;
-    }
-}
-
-/// Between the data of a copy: whether the server has refused something. Everything else that it says by then is passed over,
-/// so that one with much to say fills no memory.
-fn has_refused(inbox: &mut BytesMut) -> Result<bool, Failure> {
-    loop {
-        match inbox.first() {
-            Some(b'E') => return Ok(true),
-            // Notices, settings that have changed, notifications; the end of the statements before the copy, and that it
-            // may begin.
-            Some(b'N' | b'S' | b'A' | b'C' | b'G') => {
-                if Message::parse(inbox).map_err(lost)?.is_none() {
-                    return Ok(false);
-                }
-            }
-            _ => return Ok(false),
-        }
     }
 }
 
@@ -256,32 +235,7 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
-
-    use super::{has_refused, touched};
-
-    fn said(kind: u8, body: &[u8]) -> Vec<u8> {
-        [&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
-    }
-
-    #[test]
-    fn what_is_said_beside_a_copy_is_passed_over_and_not_kept() {
-        let mut inbox = BytesMut::new();
-        for (kind, body) in
-            [(b'C', &b"SAVEPOINT\0"[..]), (b'G', b"\x01\0\0"), (b'N', b"\0"), (b'S', b"a\0b\0")]
-        {
-            inbox.extend_from_slice(&said(kind, body));
-            assert!(!has_refused(&mut inbox).unwrap());
-            assert!(inbox.is_empty(), "{}", kind as char);
-        }
-        let notice = said(b'N', b"\0");
-        inbox.extend_from_slice(&notice[..3]);
-        assert!(!has_refused(&mut inbox).unwrap());
-        inbox.extend_from_slice(&notice[3..]);
-        inbox.extend_from_slice(&said(b'E', b"\0"));
-        assert!(has_refused(&mut inbox).unwrap());
-        assert_eq!(inbox[..], said(b'E', b"\0"), "whoever waits for the answer reads it");
-    }
+    use super::touched;
 
     #[test]
     fn a_tag_says_how_many_rows_were_touched() {
