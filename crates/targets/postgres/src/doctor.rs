@@ -385,7 +385,7 @@ impl Said {
                 "row_security",
                 "row security",
                 Notice,
-                "have policies: COPY into them needs their owner or BYPASSRLS",
+                "have policies: where they apply to this role, rows go as merges do, at a fifth of the speed (the owner and BYPASSRLS pass)",
             ),
         ] {
             let tables = self.fact(name).to_owned();

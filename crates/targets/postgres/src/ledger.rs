@@ -83,7 +83,7 @@ pub(crate) async fn claim(
     begin: &str,
     request: &ClaimRequest,
 ) -> Result<Vec<Claim>, Error> {
-    refuse_what_is_not_kept(link, ledger).await?;
+    refuse_what_is_no_ledger(link, ledger).await?;
     // A complete source stays so: nothing is locked, and nothing has to be writable.
     let rows = read(link, ledger, Some(&request.stream)).await?;
     if request.judge(&rows)? == Verdict::Complete {
@@ -110,15 +110,20 @@ pub(crate) async fn claim(
     Err(Error::retry(format!("others claim stream {} at the same time, again and again", request.stream)))
 }
 
-/// A ledger that a crash empties would let everything be loaded a second time.
-async fn refuse_what_is_not_kept(link: &mut Link, ledger: &Ledger) -> Result<(), Error> {
+/// A ledger that a crash empties would let everything be loaded a second time; one with policies may look empty.
+async fn refuse_what_is_no_ledger(link: &mut Link, ledger: &Ledger) -> Result<(), Error> {
     let query = format!(
-        "SELECT relpersistence::text FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass({})",
+        "SELECT relpersistence::text, pg_catalog.row_security_active(oid)::text FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass({})",
         literal(&ledger.table)
     );
     let answer = link.ask(&query).await.map_err(|failure| failure.explain("looking at the ledger"))?;
     match answer.rows.first() {
         Some(row) if Answer::text(row, 0)? != "p" => Err(Error::invalid(not_kept(ledger))),
+        Some(row) if Answer::text(row, 1)? == "true" => Err(Error::invalid(format!(
+            "policies of the ledger {} apply to this role, and would hide its own place from it; have an owner run: ALTER TABLE {0} \
+             DISABLE ROW LEVEL SECURITY;",
+            ledger.table
+        ))),
         _ => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     table::{Found, FoundColumn, Index},
 };
 
-/// The statement by which rows of a source go into a table that may have their keys.
+/// The statement by which rows of a source go into a table that may have their keys, or whose policies COPY does not go by.
 pub(crate) struct Merge {
     /// The key's columns as the table has them.
     pub(crate) key: Vec<String>,
@@ -52,10 +52,11 @@ impl Merge {
         destination: &Destination,
         given: &[&FoundColumn],
     ) -> Result<Option<Self>, Error> {
-        if destination.mode == Mode::Append {
+        let is_append = destination.mode == Mode::Append;
+        if is_append && !found.has_policies {
             return Ok(None);
         }
-        let key = key_columns(found, destination, given)?;
+        let key = if is_append { Vec::new() } else { key_columns(found, destination, given)? };
         let table = quoted_table(&found.name)?;
         let names = quoted_list(given.iter().map(|column| column.name.as_str()))?;
         let key_list = quoted_list(key.iter().map(String::as_str))?;
@@ -69,7 +70,7 @@ impl Merge {
             || planted::is(Plant::NoReduction)
             || planted::is(Plant::KeysUnordered);
         let order = match destination.mode {
-            _ if has_other_unique => Order::AsTheyCame,
+            _ if has_other_unique || is_append => Order::AsTheyCame,
             Mode::Ignore => Order::ByKey,
             _ => Order::LastOfEachKey,
         };
@@ -102,7 +103,11 @@ impl Merge {
         let stage = quoted(&format!("standpipe_stage_{:016x}", fingerprint(&table, &names, &types)))?;
         Ok(Some(Merge {
             head: format!("INSERT INTO {table} ({names})"),
-            conflict: conflict(found, destination, given, &key, &key_list)?,
+            conflict: if is_append {
+                String::new()
+            } else {
+                conflict(found, destination, given, &key, &key_list)?
+            },
             make_stage: format!(
                 "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT {at_commit} AS SELECT {names}, 0 AS {number} FROM {table} WITH NO DATA"
             ),

@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     pub(crate) form: Form,
     /// Copies into the table itself.
     pub(crate) copy: String,
-    /// For every mode but append.
+    /// For every mode but append, and for a table with policies.
     pub(crate) merge: Option<Merge>,
     /// What to see of the keys before they are merged.
     pub(crate) keys: Option<Keys>,

@@ -17,6 +17,8 @@ pub(crate) struct Found {
     pub(crate) columns: Vec<FoundColumn>,
     /// Unique indexes and exclusion constraints, the primary key first.
     pub(crate) indexes: Vec<Index>,
+    /// Policies apply to this role: COPY does not go by them and is refused.
+    pub(crate) has_policies: bool,
     /// Stands for all of this: when the table is changed, so is its mark.
     pub(crate) mark: String,
 }
@@ -93,7 +95,8 @@ fn read(rows: &[Vec<Option<String>>], table: &TableName) -> Result<Option<Option
                 refuse_foreign_parts(table, row.get(6).cloned().flatten())?;
                 let name = TableName { schema: Some(text(1)?.to_owned()), name: text(2)?.to_owned() };
                 let mark = text(5)?.to_owned();
-                found = Some(Found { name, columns: Vec::new(), indexes: Vec::new(), mark });
+                let has_policies = text(7)? == "true";
+                found = Some(Found { name, columns: Vec::new(), indexes: Vec::new(), has_policies, mark });
             }
             ("column", Some(found)) => found.columns.push(column(row)?),
             ("index", Some(found)) => index(row, found)?,
@@ -142,7 +145,8 @@ fn query(table: &TableName) -> Result<String, Error> {
     let class = format!("pg_catalog.to_regclass({})", literal(&quoted_table(table)?));
     Ok(format!(
         "SELECT 'table', n.nspname::text, c.relname::text, c.relkind::text, \
-           EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '3')::text, {MARK}, {FOREIGN_PART} \
+           EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '3')::text, {MARK}, {FOREIGN_PART}, \
+           pg_catalog.row_security_active(c.oid)::text \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {class}; \
          SELECT 'column', a.attname::text, b.oid::text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
            b.typtype::text, b.typcategory::text, \
@@ -344,7 +348,9 @@ mod tests {
     #[test]
     fn a_table_that_is_made_between_two_statements_is_looked_at_again() {
         let table = TableName::new("t");
-        let is_there = row(&["table", "public", "t", "r", "false", "1"]);
+        let is_there = row(&["table", "public", "t", "r", "false", "1", "", "false"]);
+        let is_there: Vec<_> =
+            is_there.into_iter().map(|value| value.filter(|value| !value.is_empty())).collect();
         let column = row(&[
             "column", "id", "20", "bigint", "b", "N", "-1", "false", "false", "false", "false", "bigint",
             "true",

@@ -6,7 +6,7 @@ use standpipe_testkit::target::Value;
 
 use crate::{
     server::Database,
-    world::{Writer, append, both_ways, merge, request, schema, to},
+    world::{Writer, append, both_ways, codes, merge, request, schema, to},
 };
 
 const COLUMNS: &[(&str, Type)] = &[("id", Type::Int8), ("v", Type::Int8)];
@@ -133,6 +133,35 @@ async fn doctor_tells_who_may_keep_no_dead_letters() {
     let findings = owner.doctor().await.unwrap();
     let finding = findings.iter().find(|finding| finding.subject == "dead letters").unwrap();
     assert_eq!(finding.level, FindingLevel::Fine, "{}", finding.message);
+    role.end(database).await;
+}
+
+/// COPY does not go by policies: such rows go another way, and one that a policy refuses is a bad row.
+#[tokio::test]
+async fn a_table_with_policies() {
+    let Some(database) = Database::new("a_table_with_policies").await else { return };
+    database
+        .run(
+            "CREATE TABLE t (id int8, v int8); ALTER TABLE t ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY p ON t USING (true) WITH CHECK (v <> 13)",
+        )
+        .await;
+    let rights = "GRANT ALL ON t TO @ROLE; GRANT CREATE ON SCHEMA public TO @ROLE";
+    let role = Role::new(&database, rights).await;
+    for (way, settings) in both_ways().into_iter().enumerate() {
+        let mut writer = Writer::on(role.open(settings).await, &format!("s{way}")).await;
+        database.run("TRUNCATE t").await;
+        let rows: Vec<_> = [7, 13, 7, 2].map(row).to_vec();
+        let rejects = writer.apply(&append("t", COLUMNS, &rows)).await.unwrap();
+        assert_eq!(codes(&rejects), [(0, 1, "42501")]);
+        assert_eq!(database.value("SELECT string_agg(id::text, ',' ORDER BY ctid) FROM t").await, "7,7,2");
+    }
+    let role_name = &role.name;
+    database
+        .run(&format!("ALTER TABLE standpipe_ledger ENABLE ROW LEVEL SECURITY; ALTER TABLE standpipe_ledger OWNER TO CURRENT_USER; GRANT ALL ON standpipe_ledger TO {role_name}"))
+        .await;
+    let error = role.open(Settings::default()).await.claim(&request("s0")).await.unwrap_err();
+    assert!(error.to_string().contains("DISABLE ROW LEVEL SECURITY"), "{error}");
     role.end(database).await;
 }
 
