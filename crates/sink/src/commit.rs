@@ -3,11 +3,8 @@ use std::sync::{Arc, atomic::Ordering};
 use standpipe_core::{Advance, Batch, Branch, Claim, DeadLetter, Error, ErrorKind, Reject, Resolution};
 
 use crate::{
-    Applied, DeadLetters, SinkError, clock, dead_letters,
-    item::Item,
-    shared::Shared,
-    stream::LaneState,
-    worker::{is_given_up, pause},
+    Applied, DeadLetters, SinkError, clock, dead_letters, item::Item, shared::Shared, stream::LaneState,
+    worker::Failing,
 };
 
 /// The batch of one lane, as part of a commit: at least one item.
@@ -60,7 +57,7 @@ pub(crate) enum Stopped {
 /// What one lane's batch came to.
 struct Outcome {
     rows: u64,
-    dead_lettered: u64,
+    letters: Vec<DeadLetter>,
 }
 
 /// Applies the parts in one transaction: rows, dead letters, positions. Publishes what was applied.
@@ -126,7 +123,7 @@ async fn fill(
             keep(shared, branch, part.lane(), claim, &letters).await.map_err(Stopped::uncommitted)?;
         }
         let rows = batch.rows().saturating_sub(rejects.len() as u64);
-        outcomes.push(Outcome { rows, dead_lettered: letters.len() as u64 });
+        outcomes.push(Outcome { rows, letters });
     }
     for (part, claim) in parts.iter().zip(claims) {
         branch.advance(claim, &part.advance()).await.map_err(Stopped::uncommitted)?;
@@ -144,10 +141,10 @@ async fn write(branch: &mut dyn Branch, batch: &Batch) -> Result<Vec<Reject>, St
 
 /// Refuses a commit that would pass the limit. `bad` and `seen` count this commit only.
 fn check_limit(shared: &Shared, letters: &[DeadLetter], bad: u64, seen: u64) -> Result<(), Stopped> {
-    shared.events.dead_lettered(letters);
     let bad = shared.dead_lettered.load(Ordering::Relaxed) + bad;
     let seen = shared.rows_seen.load(Ordering::Relaxed) + seen;
     if shared.settings.errors_max.is_passed(bad, seen) {
+        shared.events.dead_lettered(letters);
         let last = letters.last().map(|letter| letter.reason.clone()).unwrap_or_default();
         return Err(Stopped::Lost(SinkError::TooManyErrors { dead_letters: bad, last }));
     }
@@ -215,8 +212,7 @@ async fn is_fenced(shared: &Shared, step: &(Claim, u64), lanes: usize) -> Result
 }
 
 async fn ask(shared: &Shared, moves: &[(Claim, u64)]) -> Result<Resolution, Stopped> {
-    let began = clock::now();
-    let mut attempt = 0_u32;
+    let mut failing = Failing::default();
     loop {
         let error = match shared.target.resolve(moves).await {
             Ok(resolution) => return Ok(resolution),
@@ -225,12 +221,11 @@ async fn ask(shared: &Shared, moves: &[(Claim, u64)]) -> Result<Resolution, Stop
         if !matches!(error.kind(), ErrorKind::Retry | ErrorKind::InDoubt) {
             return Err(Stopped::Lost(error.into()));
         }
-        if is_given_up(shared, began) {
+        if failing.is_given_up(shared) {
             let what = "the outcome of a commit is unknown, and the ledger could not be asked; a new run will learn it";
             return Err(Stopped::GivenUp(Error::in_doubt(what).with_source(error).into()));
         }
-        attempt = attempt.saturating_add(1);
-        pause(shared, attempt, &error.to_string()).await;
+        failing.pause(shared, &error.to_string()).await;
     }
 }
 
@@ -242,20 +237,23 @@ fn fenced(claim: &Claim) -> Error {
 fn publish(shared: &Shared, parts: &[Part<'_>], outcomes: &[Outcome]) {
     for (part, outcome) in parts.iter().zip(outcomes) {
         let last = part.last();
-        shared.count_applied(outcome.rows, outcome.dead_lettered);
+        shared.count_applied(outcome.rows, outcome.letters.len() as u64);
         part.lane().unqueued(part.items.iter().map(|item| item.records()).sum(), part.entries());
         part.lane().applied(last.end, &last.source_position, last.complete);
     }
     shared.committed.notify_waiters();
     for (part, outcome) in parts.iter().zip(outcomes) {
         let last = part.last();
+        if !outcome.letters.is_empty() {
+            shared.events.dead_lettered(&outcome.letters);
+        }
         shared.events.applied(&Applied {
             stream: &part.lane().id.stream,
             lane: part.lane().id.lane,
             position: last.end,
             source_position: &last.source_position,
             rows: outcome.rows,
-            dead_lettered: outcome.dead_lettered,
+            dead_lettered: outcome.letters.len() as u64,
             bytes: part.items.iter().map(|item| item.size_bytes()).sum(),
             waited: clock::since(part.items[0].since),
         });

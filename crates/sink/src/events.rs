@@ -38,8 +38,8 @@ pub trait Events: Send + Sync + 'static {
         let _ = applied;
     }
 
-    /// These rows were given up. They are in the dead letters once the commit they belong to succeeded; after a
-    /// failed commit they are told again.
+    /// These rows were given up, and are among the dead letters: their commit is made. Or they are so many that the sink stops
+    /// ([`errors_max`](crate::Settings::errors_max)) without it.
     fn dead_lettered(&self, letters: &[DeadLetter]) {
         let _ = letters;
     }

@@ -86,7 +86,8 @@ pub struct Retry {
     pub pause: Duration,
     /// The longest pause (2 s).
     pub pause_max: Duration,
-    /// Give up after this long without success; `None` (the default) never does: the log holds the rows meanwhile.
+    /// Give up when it is this long since the first failure, without success; `None` (the default) never does: the log holds the
+    /// rows meanwhile.
     pub give_up_after: Option<Duration>,
     /// Seeds the jitter, so that a simulation can repeat it.
     pub seed: u64,

@@ -79,8 +79,7 @@ struct Lost {
 
 async fn commit_group(shared: &Shared, group: &[Taken<LaneId, Item>]) -> Result<(), Lost> {
     let parts: Vec<Part<'_>> = group.iter().map(|taken| Part { items: taken.items().collect() }).collect();
-    let began = clock::now();
-    let mut attempt = 0_u32;
+    let mut failing = Failing::default();
     loop {
         shared.check_alive().map_err(|error| Lost { error, is_of_one_lane: false })?;
         let reason = match commit::attempt(shared, &parts).await {
@@ -89,23 +88,34 @@ async fn commit_group(shared: &Shared, group: &[Taken<LaneId, Item>]) -> Result<
             Err(Stopped::GivenUp(error)) => return Err(Lost { error, is_of_one_lane: false }),
             Err(Stopped::Retry(reason)) => reason,
         };
-        if is_given_up(shared, began) {
+        if failing.is_given_up(shared) {
             return Err(Lost { error: reason.into(), is_of_one_lane: false });
         }
-        attempt = attempt.saturating_add(1);
-        pause(shared, attempt, &reason.to_string()).await;
+        failing.pause(shared, &reason.to_string()).await;
     }
 }
 
-/// Whether what began then has been tried for as long as the settings allow.
-pub(crate) fn is_given_up(shared: &Shared, began: Instant) -> bool {
-    shared.settings.retry.give_up_after.is_some_and(|limit| clock::since(began) >= limit)
+/// A call that failed and is tried again.
+#[derive(Default)]
+pub(crate) struct Failing {
+    /// Since its first failure: however long that took to show, it is tried again.
+    since: Option<Instant>,
+    attempts: u32,
 }
 
-/// The pause before a call is tried again.
-pub(crate) async fn pause(shared: &Shared, attempt: u32, reason: &str) {
-    let pause = shared.settings.retry.pause_before(attempt);
-    tracing::warn!(%reason, ?pause, attempt, "the target cannot be used now; trying again");
-    shared.events.stalled(reason, pause);
-    tokio::time::sleep(pause).await;
+impl Failing {
+    /// It failed: whether it has been tried for as long as the settings allow.
+    pub(crate) fn is_given_up(&mut self, shared: &Shared) -> bool {
+        let since = *self.since.get_or_insert_with(clock::now);
+        shared.settings.retry.give_up_after.is_some_and(|limit| clock::since(since) >= limit)
+    }
+
+    /// The pause before it is tried again.
+    pub(crate) async fn pause(&mut self, shared: &Shared, reason: &str) {
+        self.attempts = self.attempts.saturating_add(1);
+        let (attempt, pause) = (self.attempts, shared.settings.retry.pause_before(self.attempts));
+        tracing::warn!(%reason, ?pause, attempt, "the target cannot be used now; trying again");
+        shared.events.stalled(reason, pause);
+        tokio::time::sleep(pause).await;
+    }
 }

@@ -45,9 +45,10 @@ impl Source {
         }
         let path = Path::new(&args.place);
         if !path.is_file() {
+            // What is no path may hold a password.
+            let shown = if args.place.contains(['@', '=']) { "what was given" } else { &args.place };
             return Err(Failure::usage(format!(
-                "{}: no such file; give a dead-letter file, or a target such as sqlite:flights.db",
-                args.place
+                "{shown}: no such file; give a dead-letter file, or a target such as sqlite:flights.db"
             )));
         }
         Ok(Source::File(path.to_owned()))

@@ -17,7 +17,7 @@ pub(crate) fn default_retry() -> Retry {
 /// What is left of the time for calls that may succeed later.
 pub(crate) struct Patience<'a> {
     retry: &'a Retry,
-    began: Instant,
+    failing_since: Option<Instant>,
     attempts: u32,
     overtaken: u32,
     changed: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Patience<'a> {
 
 impl<'a> Patience<'a> {
     pub(crate) fn new(retry: &'a Retry) -> Self {
-        Patience { retry, began: clock::now(), attempts: 0, overtaken: 0, changed: 0 }
+        Patience { retry, failing_since: None, attempts: 0, overtaken: 0, changed: 0 }
     }
 
     /// After a success it begins anew.
@@ -40,7 +40,8 @@ impl<'a> Patience<'a> {
             ErrorKind::Invalid if self.changed < CHANGED_MAX => self.changed += 1,
             _ => return Err(error),
         }
-        if self.retry.give_up_after.is_some_and(|limit| clock::since(self.began) >= limit) {
+        let since = *self.failing_since.get_or_insert_with(clock::now);
+        if self.retry.give_up_after.is_some_and(|limit| clock::since(since) >= limit) {
             return Err(error);
         }
         self.attempts = self.attempts.saturating_add(1);

@@ -211,7 +211,11 @@ fn reject((block, row): (usize, u32), refused: Refused) -> Reject {
 
 fn all_refused(blocks: &[Block], first_block: usize, error: &Error) -> Vec<Reject> {
     let each = |(block, number): (&Block, usize)| {
-        let (code, reason) = (error.code().map(str::to_owned), error.to_string());
+        let code = error.code().map(str::to_owned);
+        // Said by itself.
+        let behind = code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
+        let reason = error.to_string();
+        let reason = reason.strip_suffix(behind.as_str()).unwrap_or(&reason).to_owned();
         (0..block.rows).map(move |row| Reject {
             block: number,
             row,

@@ -1,6 +1,6 @@
 //! From nothing to a connection that takes questions.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
@@ -11,6 +11,7 @@ use postgres_protocol::{
     },
     message::{backend::Message, frontend},
 };
+use socket2::{SockRef, TcpKeepalive};
 use standpipe_core::Error;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -37,6 +38,7 @@ pub(super) async fn connect(address: &Address) -> Result<Stream, Failure> {
             .map_err(lost)?;
     // Without it each COPY waits for the 40 ms after which the server says that it has heard us.
     stream.set_nodelay(true).map_err(lost)?;
+    notice_when_gone(&stream).map_err(lost)?;
     if address.tls == TlsMode::Disable {
         return Ok(Stream::Tcp(stream));
     }
@@ -51,6 +53,23 @@ pub(super) async fn connect(address: &Address) -> Result<Stream, Failure> {
              network that nobody else can read",
         ))),
     }
+}
+
+/// A peer that fell silent is asked whether it is there after so long, and then this often.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+const ASK_EVERY: Duration = Duration::from_secs(10);
+const ASKED_MAX: u32 = 3;
+/// For so long nothing of what was sent may be acknowledged by the other machine.
+const UNHEARD_MAX: Duration = Duration::from_secs(60);
+
+/// Without it a network that is cut ends nothing: nobody says that the connection is gone.
+fn notice_when_gone(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let asking = TcpKeepalive::new().with_time(IDLE_MAX).with_interval(ASK_EVERY).with_retries(ASKED_MAX);
+    socket.set_tcp_keepalive(&asking)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNHEARD_MAX))?;
+    Ok(())
 }
 
 pub(super) async fn authenticate(wire: &mut Wire, address: &Address) -> Result<(), Failure> {
@@ -162,4 +181,24 @@ fn distrusted(error: io::Error) -> Failure {
     Failure::Connection(Error::invalid(format!(
         "the server could not show that it knows the password: {error}"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_is_noticed() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = server.local_addr().unwrap();
+        let address: Address = format!("postgres://u@{place}/d?sslmode=disable").parse().unwrap();
+        let Stream::Tcp(stream) = connect(&address).await.unwrap() else { panic!("not over TCP") };
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), IDLE_MAX);
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNHEARD_MAX));
+    }
 }
