@@ -77,19 +77,14 @@ impl Memory {
         let source = source_of(log)?;
         let floors = self.floors.range((number, 0)..=(number, u32::MAX)).map(|((_, lane), at)| (*lane, *at));
         let floors: Vec<_> = floors.collect();
-        let start = log.start().number();
+        let start = kept_from(log, stream.origin);
         let request = ClaimRequest {
             stream: stream.id.clone(),
             lanes,
             source,
             window: Window {
-                // Nothing of a stream lies below its origin, so a log that still has its origin can serve it from anywhere. So
-                // can one that lost nothing since, whose first records found no room on the disk: they never were.
-                start: if start <= stream.origin || log.follow(Lsn::new(stream.origin)).is_ok() {
-                    0
-                } else {
-                    start
-                },
+                // Nothing of a stream lies below its origin, so a log that still has its origin can serve it from anywhere.
+                start: if start <= stream.origin { 0 } else { start },
                 // A ledger may be ahead of a log that was allowed to lose its tail; `advance_to` then lifts the log.
                 end: u64::MAX,
                 // What was vouched for ends above the log's start, or it says nothing about what was removed since.
@@ -112,6 +107,25 @@ impl Memory {
         StreamState::new(shared.id, number, true, destination, claims, &floors)
             .ok_or_else(|| SinkError::Invalid(format!("the target gave no lanes for stream {}", stream.id)))
     }
+}
+
+/// The number from which on the log has let go of nothing, `origin` at the lowest. Its first record may be far above: numbers
+/// are skipped that a crash may have lost, and records that found no room never were.
+fn kept_from<L: Log>(log: &L, origin: u64) -> u64 {
+    let is_kept = |from: u64| log.follow(Lsn::new(from)).is_ok();
+    let (mut gone, mut kept) = (origin, log.start().number());
+    if kept <= origin || is_kept(origin) {
+        return origin;
+    }
+    while kept - gone > 1 {
+        let middle = gone + (kept - gone) / 2;
+        if is_kept(middle) {
+            kept = middle;
+        } else {
+            gone = middle;
+        }
+    }
+    kept
 }
 
 pub(crate) async fn trim_dead_letters(

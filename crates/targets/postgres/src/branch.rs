@@ -59,7 +59,11 @@ impl PostgresBranch {
     /// Ends the transaction by a statement that makes it last. What the server has not certainly refused is in doubt.
     async fn last(&mut self, statement: &str, doing: &str) -> Result<(), Error> {
         match self.session.end(statement).await {
-            Ok(()) => Ok(()),
+            Ok(false) => Ok(()),
+            // What an earlier statement has broken is rolled back, without an error.
+            Ok(true) => {
+                Err(Error::retry(format!("{doing} was a rollback: the transaction had failed before")))
+            }
             Err(Failure::Server(refusal)) if sqlstate::refuses_commit(&refusal.code) => {
                 Err(refusal.explain(doing))
             }
@@ -121,7 +125,7 @@ impl Branch for PostgresBranch {
             // The server rolls back what belongs to a connection that is gone.
             return Ok(());
         }
-        self.session.end("ROLLBACK").await.map_err(|failure| failure.explain("rolling back"))
+        self.session.end("ROLLBACK").await.map(drop).map_err(|failure| failure.explain("rolling back"))
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Way {
     pub(crate) change: Option<Change>,
     /// The server's binary form begins with a version.
     pub(crate) is_jsonb: bool,
+    /// An array of JSON: its elements stay as they are written.
+    pub(crate) holds_json: bool,
     /// The server reads it from text.
     pub(crate) read: Option<Reading>,
     /// What the server would cut or round while it reads the text.
@@ -62,6 +64,9 @@ impl Way {
             to: from,
             change: None,
             is_jsonb: false,
+            holds_json: column
+                .element
+                .is_some_and(|(oid, _)| matches!(oid, crate::kind::oid::JSON | crate::kind::oid::JSONB)),
             read: None,
             limit: None,
             null: None,
@@ -133,7 +138,7 @@ impl Way {
         self.check_rounding(bytes)?;
         let start = out.len();
         if self.read == Some(Reading::Array) && json_array::is_json(bytes) {
-            json_array::render(bytes, out)?;
+            json_array::render(bytes, self.holds_json, out)?;
         } else {
             render(self.to, bytes, out)?;
         }

@@ -12,12 +12,12 @@ pub(crate) fn is_json(text: &[u8]) -> bool {
     text.starts_with(b"[") && !(text.ends_with(b"}") && text.windows(2).any(|pair| pair == b"]="))
 }
 
-/// Appends `{..}` for `[..]`. Objects within become their JSON text, for arrays of json.
-pub(crate) fn render(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-    render_within(text, DIMENSIONS_MAX, out)
+/// Appends `{..}` for `[..]`. `is_json`: the elements are JSON themselves, and stay as they are written.
+pub(crate) fn render(text: &[u8], is_json: bool, out: &mut Vec<u8>) -> Result<(), String> {
+    render_within(text, DIMENSIONS_MAX, is_json, out)
 }
 
-fn render_within(text: &[u8], dimensions: u32, out: &mut Vec<u8>) -> Result<(), String> {
+fn render_within(text: &[u8], dimensions: u32, is_json: bool, out: &mut Vec<u8>) -> Result<(), String> {
     if dimensions == 0 {
         return Err(format!("arrays have at most {DIMENSIONS_MAX} dimensions"));
     }
@@ -30,9 +30,9 @@ fn render_within(text: &[u8], dimensions: u32, out: &mut Vec<u8>) -> Result<(), 
         }
         let raw = element.get();
         match raw.as_bytes().first() {
-            Some(b'[') => render_within(raw.as_bytes(), dimensions - 1, out)?,
+            Some(b'[') => render_within(raw.as_bytes(), dimensions - 1, is_json, out)?,
             Some(b'n') => out.extend_from_slice(b"NULL"),
-            Some(b'"') => match serde_json::from_str(raw) {
+            Some(b'"') if !is_json => match serde_json::from_str(raw) {
                 Ok(Value::String(text)) => quote(text.as_bytes(), out),
                 _ => return Err("no JSON string".to_owned()),
             },
@@ -70,14 +70,21 @@ mod tests {
             (r#"[{"a":1}, true]"#, r#"{"{\"a\":1}","true"}"#),
         ] {
             let mut out = Vec::new();
-            render(json.as_bytes(), &mut out).unwrap();
+            render(json.as_bytes(), false, &mut out).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
-        assert!(render(b"[1,", &mut Vec::new()).is_err());
+        assert!(render(b"[1,", false, &mut Vec::new()).is_err());
         // As deep as a hostile row likes: an error, and no end of the stack.
-        assert!(render(&b"[".repeat(1_000_000), &mut Vec::new()).is_err());
+        assert!(render(&b"[".repeat(1_000_000), false, &mut Vec::new()).is_err());
         let deep = [b"[".repeat(200_000), b"]".repeat(200_000)].concat();
-        assert!(render(&deep, &mut Vec::new()).unwrap_err().contains("6 dimensions"));
+        assert!(render(&deep, false, &mut Vec::new()).unwrap_err().contains("6 dimensions"));
         assert!(is_json(b" [1]") && !is_json(b"{1}") && !is_json(b"[0:1]={1,2}"));
+    }
+
+    #[test]
+    fn json_within_stays_json() {
+        let mut out = Vec::new();
+        render(b"[\"1\", 1, null, {\"a\": \"b\"}]", true, &mut out).unwrap();
+        assert_eq!(out, br#"{"\"1\"","1",NULL,"{\"a\": \"b\"}"}"#);
     }
 }

@@ -29,7 +29,9 @@ pub(crate) enum Limit {
         zoned: bool,
         digits: u32,
     },
-    /// Of `interval` and `timetz`, behind the point of the seconds.
+    /// Of `timetz`: a zone, and so many digits behind the point of the seconds.
+    ZonedTime(u32),
+    /// Of `interval`, behind the point of the seconds.
     SecondDigits(u32),
 }
 
@@ -56,7 +58,7 @@ impl Limit {
             oid::TIME => Limit::Time { digits },
             oid::TIMESTAMP => Limit::Timestamp { zoned: false, digits },
             oid::TIMESTAMPTZ => Limit::Timestamp { zoned: true, digits },
-            oid::TIMETZ => Limit::SecondDigits(digits),
+            oid::TIMETZ => Limit::ZonedTime(digits),
             // The lower half; the upper one says which fields there are.
             oid::INTERVAL => Limit::SecondDigits((modifier as u32 & 0xffff).min(6)),
             _ => return None,
@@ -94,7 +96,12 @@ impl Limit {
             Limit::Date => clock(text, 6, |text| parse_date(text).map(i64::from)),
             Limit::Time { digits } => clock(text, digits, parse_time),
             Limit::Timestamp { zoned, digits } => clock(text, digits, |text| parse_timestamp(text, zoned)),
-            Limit::SecondDigits(digits) if digits_of_second(text) > digits => {
+            Limit::ZonedTime(_)
+                if !text.iter().any(|byte| matches!(byte, b'+' | b'-') || byte.is_ascii_alphabetic()) =>
+            {
+                Err(format!("{} has no zone; the server would take its session's", shown()))
+            }
+            Limit::SecondDigits(digits) | Limit::ZonedTime(digits) if digits_of_second(text) > digits => {
                 Err(format!("the column keeps {digits} digits of a second; {} would be rounded", shown()))
             }
             _ => Ok(()),
@@ -221,6 +228,11 @@ mod tests {
                 && Limit::Characters(3).check(b"abc ").is_err()
         );
         assert!(Limit::Characters(3).check(b"abcd").is_ok(), "the server refuses it by its own code");
+        assert!(Limit::ZonedTime(6).check(b"10:00:00").unwrap_err().contains("no zone"));
+        for fine in ["10:00:00+02", "10:00:00Z", "10:00:00-03:30"] {
+            Limit::ZonedTime(6).check(fine.as_bytes()).unwrap();
+        }
+        assert!(Limit::ZonedTime(0).check(b"10:00:00.5+02").is_err());
         let whole = Limit::SecondDigits(0);
         assert!(whole.check(b"1 day 02:03:04.000").is_ok() && whole.check(b"1 millennium").is_ok());
         assert!(whole.check(b"1.6 s").is_err() && whole.check(b"5 ms").is_err());

@@ -30,8 +30,9 @@ pub(crate) struct Merge {
     conflict: String,
     key_list: String,
     order: Order,
-    /// The table that rows wait in, by its name in quotes.
+    /// The table that rows wait in, in quotes under its schema; and its own name, as error contexts have it.
     pub(crate) stage: String,
+    pub(crate) stage_relation: String,
     pub(crate) make_stage: String,
 }
 
@@ -100,7 +101,9 @@ impl Merge {
             number.push('_');
         }
         let number = quoted(&number)?;
-        let stage = quoted(&format!("standpipe_stage_{:016x}", fingerprint(&table, &names, &types)))?;
+        // Under its schema: whoever has made a table of this name must not get the rows.
+        let stage_relation = format!("standpipe_stage_{:016x}", fingerprint(&table, &names, &types));
+        let stage = format!("pg_temp.{}", quoted(&stage_relation)?);
         Ok(Some(Merge {
             head: format!("INSERT INTO {table} ({names})"),
             conflict: if is_append {
@@ -115,6 +118,7 @@ impl Merge {
             picked,
             number,
             stage,
+            stage_relation,
             names,
             key_list,
             order,

@@ -118,10 +118,12 @@ impl Session {
     /// # Errors
     /// [`Retry`](standpipe_core::ErrorKind::Retry): a table was changed. Its plan is not used any more.
     pub(crate) fn prove(&mut self, answer: &Answer) -> Result<(), Error> {
-        let marks: Vec<&str> = answer.rows.iter().filter_map(|row| row.first()?.as_deref()).collect();
+        // One for each, in order.
+        let mut marks = answer.rows.iter().map(|row| row.first().and_then(Option::as_deref));
         let mut changed = None;
         for plan in self.unproven.drain(..) {
-            if !marks.contains(&plan.found.mark.as_str()) && !planted::is(Plant::ShapeBelieved) {
+            let mark = marks.next().flatten();
+            if mark != Some(plan.found.mark.as_str()) && !planted::is(Plant::ShapeBelieved) {
                 plan.set_stale();
                 changed = Some(plan);
             }
@@ -141,12 +143,12 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the transaction with this statement.
-    pub(crate) async fn end(&mut self, sql: &str) -> Result<(), Failure> {
+    /// Ends the transaction with this statement. Whether it was rolled back.
+    pub(crate) async fn end(&mut self, sql: &str) -> Result<bool, Failure> {
         let link = self.link().map_err(Failure::Connection)?;
-        link.ask(sql).await?;
+        let answer = link.ask(sql).await?;
         link.set_in_transaction(false);
-        Ok(())
+        Ok(answer.is_rolled_back)
     }
 }
 

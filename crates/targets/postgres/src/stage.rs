@@ -42,29 +42,40 @@ pub(crate) async fn merge(
     let to = Copying {
         statement: &statement,
         form: plan.form,
-        relation: stage.trim_matches('"'),
+        relation: &merge.stage_relation,
         blocks,
         step: u32::MAX,
         is_table: false,
     };
     let mut refused = append(session, rows, &to).await?;
-    refused.extend(in_parts(session, merge, &Source::Stage, rows.count(), keys).await?);
+    let mut missing: Vec<u32> = refused.iter().map(|refused| refused.number).collect();
+    missing.sort_unstable();
+    refused.extend(in_parts(session, merge, &Source::Stage { missing }, rows.count(), keys).await?);
     Ok(refused)
 }
 
 /// Where rows are merged from.
 pub(crate) enum Source<'a> {
-    /// Some of the numbers may not be there any more.
-    Stage,
+    /// But for these numbers, in order.
+    Stage {
+        missing: Vec<u32>,
+    },
     Arrays(&'a Arrays),
 }
 
 impl Source<'_> {
+    /// Whether none of the rows with these numbers is in it.
+    fn lacks_all(&self, range: &Range<u32>) -> bool {
+        let Source::Stage { missing } = self else { return false };
+        let before = |end: u32| missing.partition_point(|number| *number < end);
+        before(range.end) - before(range.start) == range.len()
+    }
+
     /// Merges the rows with these of so many numbers.
     fn statement(&self, merge: &Merge, range: &Range<u32>, count: u32, keys: KeyOrder) -> String {
         match self {
-            Source::Stage if *range == (0..count) => merge.statement(&merge.stage, "", keys),
-            Source::Stage => {
+            Source::Stage { .. } if *range == (0..count) => merge.statement(&merge.stage, "", keys),
+            Source::Stage { .. } => {
                 // Where a row lies says nothing: a short one goes into a hole that longer ones left.
                 let condition = format!(
                     " WHERE {number} >= {} AND {number} < {}",
@@ -95,9 +106,13 @@ pub(crate) async fn in_parts(
         if range.is_empty() {
             continue;
         }
-        let mark = session.marking();
+        if source.lacks_all(&range) {
+            continue;
+        }
+        // By itself: a text that the database's encoding lacks is refused before anything of its message is done.
+        session.mark().await.map_err(stopped)?;
         session.wrote();
-        let statement = format!("{mark}{}", source.statement(merge, &range, count, keys));
+        let statement = source.statement(merge, &range, count, keys);
         let Some(refusal) = refused_row(session.ask(&statement).await)? else {
             session.count_written();
             doubts.have_others = true;

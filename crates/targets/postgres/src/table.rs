@@ -114,16 +114,20 @@ fn read(rows: &[Vec<Option<String>>], table: &TableName) -> Result<Option<Option
 
 /// Of the table `c`: the transactions that last changed what describes its columns and indexes. Found before those are
 /// looked at: a change in between shows as another mark later.
-const MARK: &str = "pg_catalog.hashtextextended(c.oid::text || c.relhasrules::text || \
+const MARK: &str = "pg_catalog.hashtextextended(c.oid::text || \
+     EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '3')::text || \
+     (c.relkind = 'p' AND EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) t \
+       JOIN pg_catalog.pg_class p ON p.oid = t.relid WHERE p.relkind = 'f'))::text || \
      (SELECT coalesce(string_agg(a.attnum || ' ' || a.xmin, ',' ORDER BY a.attnum), '') \
        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0) || \
-     (SELECT coalesce(string_agg(i.indexrelid || ' ' || i.xmin, ',' ORDER BY i.indexrelid), '') \
+     (SELECT coalesce(string_agg(concat_ws(' ', i.indexrelid, i.indisunique, i.indisexclusion, i.indimmediate, i.indisvalid, \
+       i.indkey, i.indpred IS NULL, i.indexprs IS NULL), ',' ORDER BY i.indexrelid), '') \
        FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid), 0)::text";
 
-/// Asks for a table's mark as it is now; no row where there is no such table.
+/// Asks for a table's mark as it is now: one row, NULL where there is no such table.
 pub(crate) fn mark_query(table: &str) -> String {
     format!(
-        "SELECT {MARK} FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({})",
+        "SELECT (SELECT {MARK} FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({}))",
         literal(table)
     )
 }

@@ -189,6 +189,13 @@ async fn empty(session: &mut Session, plan: &Plan) -> Result<(), Stop> {
         Err(failure) => return Err(stopped(failure)),
     }
     session.undo().await.map_err(stopped)?;
+    if plan.found.has_policies {
+        return Err(Stop::Failed(Error::invalid(format!(
+            "emptying {}: its policies may hide rows from this role, and it may not TRUNCATE; have an owner run: GRANT TRUNCATE ON {0} TO \
+             this role",
+            plan.table
+        ))));
+    }
     session.wrote();
     match session.ask(&format!("DELETE FROM {}", plan.table)).await {
         Ok(_) => Ok(()),

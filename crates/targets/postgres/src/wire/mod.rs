@@ -46,6 +46,8 @@ pub(crate) struct Answer {
     pub(crate) rows: Vec<Vec<Option<String>>>,
     /// Rows that each statement touched, in order.
     pub(crate) touched: Vec<u64>,
+    /// The last statement was a rollback, whatever it was asked to be.
+    pub(crate) is_rolled_back: bool,
 }
 
 impl Wire {
@@ -93,19 +95,23 @@ impl Wire {
             frontend::copy_done(&mut self.outbox);
             self.send(&[]).await?;
         }
-        self.stream.flush().await.map_err(lost)?;
         Ok(self.settle().await?.touched.last().copied().unwrap_or(0))
     }
 
-    /// Sends the outbox and then `rows`, which are not copied for it. What the server says meanwhile is read.
+    /// Sends the outbox and then `rows`, which are not copied for it, to their last byte. What the server says meanwhile is read.
     async fn send(&mut self, rows: &[u8]) -> Result<(), Failure> {
         let Wire { stream, inbox, outbox } = self;
         let mut out = Buf::chain(&outbox[..], rows);
         let (mut reader, mut writer) = tokio::io::split(stream);
-        while out.has_remaining() {
+        loop {
+            let is_last = !out.has_remaining();
+            let step = async {
+                if is_last { writer.flush().await.map(|()| 0) } else { writer.write_buf(&mut out).await }
+            };
             let ended = tokio::select! {
                 biased;
-                written = writer.write_buf(&mut out) => match written {
+                written = step => match written {
+                    Ok(_) if is_last => break,
                     Ok(1..) => continue,
                     Ok(0) => io::ErrorKind::WriteZero.into(),
                     Err(error) => error,
@@ -140,7 +146,11 @@ impl Wire {
             };
             match message {
                 Message::DataRow(row) => answer.rows.push(texts(&row)?),
-                Message::CommandComplete(done) => answer.touched.push(touched(done.tag().map_err(lost)?)),
+                Message::CommandComplete(done) => {
+                    let tag = done.tag().map_err(lost)?;
+                    answer.touched.push(touched(tag));
+                    answer.is_rolled_back = tag == "ROLLBACK";
+                }
                 Message::ErrorResponse(error) => {
                     let said = Refusal::of(error.fields()).map_err(lost)?;
                     refusal.get_or_insert(said);

@@ -46,6 +46,11 @@ fn refused(what: &str) -> Failure {
 }
 
 fn config(address: &Address) -> Result<ClientConfig, String> {
+    let is_public = address.root_cert.as_deref() == Some(Path::new("system"));
+    if is_public && address.tls != TlsMode::VerifyFull {
+        // As libpq: anybody can have a certificate that those roots vouch for.
+        return Err("sslrootcert=system needs sslmode=verify-full".to_owned());
+    }
     let provider = Arc::new(ring::default_provider());
     let checks = match (address.tls, &address.root_cert) {
         (TlsMode::VerifyFull, _) => Checks::ChainAndName,

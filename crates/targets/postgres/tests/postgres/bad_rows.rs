@@ -263,7 +263,15 @@ async fn letters_that_the_server_lacks() {
     assert_eq!(codes(&rejects), [(0, 1, "22P05")]);
     let rejects = writer.apply(&merge("t", Mode::Upsert, &["id"], &columns, &rows(10))).await.unwrap();
     assert_eq!(codes(&rejects), [(0, 1, "22P05")]);
+    let there = database_of(&url, "SELECT count(*) || ' ' || sum(id) FROM t").await;
+    assert_eq!(there, "4 24", "0 and 2, 10 and 12");
     writer.target.close().await.unwrap();
     database.run(&format!("DROP DATABASE {latin} WITH (FORCE)")).await;
     database.end().await;
+}
+
+async fn database_of(url: &str, query: &str) -> String {
+    use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::query(AssertSqlSafe(query)).fetch_one(&mut connection).await.unwrap().get(0)
 }
