@@ -4,7 +4,7 @@ use std::{
 };
 
 use standpipe_core::{Guarantee, Target};
-use standpipe_log::{Log, Lsn};
+use standpipe_log::Log;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, watch},
@@ -120,8 +120,7 @@ async fn open_log<L: Log>(
         let stream = memory.claim(shared, &*log, *number, pin, Some(pin.lanes)).await?;
         shared.add_stream(Arc::new(stream));
     }
-    let lowest = shared.logged_lanes().iter().map(|lane| lane.position()).min().unwrap_or(log.end().number());
-    let from = Lsn::new(lowest).max(log.start());
+    let from = retention::release_at_open(shared, &*log);
     let dispatched = Arc::new(watch::Sender::new(from.number()));
     let stop = Arc::new(AtomicBool::new(false));
     let dispatcher = Dispatcher {

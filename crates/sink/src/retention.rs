@@ -73,6 +73,22 @@ pub(crate) async fn release<L: Log>(
     released.await.map_err(|error| SinkError::Panicked { what: "truncation", message: error.to_string() })?
 }
 
+/// Lets a log that was just opened go of what its lanes have applied. Returns the number from which on they may need it.
+///
+/// A disk may be full of it, and who writes next would be refused before anybody looks.
+pub(crate) fn release_at_open<L: Log>(shared: &Shared, log: &L) -> Lsn {
+    let lowest = shared.logged_lanes().iter().map(|lane| lane.vouched()).min();
+    let low = Lsn::new(lowest.unwrap_or(log.end().number()));
+    if lowest.is_some()
+        && shared.settings.log_retain_bytes == 0
+        && low > log.start()
+        && let Err(error) = log.truncate_before(low)
+    {
+        tracing::warn!(%error, "the log keeps what is applied already");
+    }
+    low.max(log.start())
+}
+
 /// Keeps a log that nobody finds full from holding what was applied long ago. Ends with the log.
 pub(crate) async fn run<L: Log>(
     log: Weak<L>,
@@ -122,10 +138,7 @@ fn release_applied<L: Log>(
     for lane in &lanes {
         // A lane that stands below `low` has nothing up to `dispatched`: else it would be outstanding.
         let floor = Floor { position: lane.position(), end: dispatched };
-        let vouched = lane
-            .floor()
-            .filter(|known| known.position == floor.position)
-            .map_or(floor.position, |known| known.end);
+        let vouched = lane.vouched();
         if vouched >= low {
             continue;
         }
@@ -142,11 +155,14 @@ fn release_applied<L: Log>(
             Err(error) => return Err(error.into()),
         }
     }
-    if let Some(ticket) = ticket {
-        ticket.wait()?;
-    }
-    for (lane, floor) in pinned {
-        lane.set_floor(floor);
+    match ticket.map_or(Ok(None), |ticket| ticket.wait().map(Some)) {
+        Ok(_) => pinned.into_iter().for_each(|(lane, floor)| lane.set_floor(floor)),
+        // The log took it, and then the disk had no room for it.
+        Err(LogError::Full { .. }) => {
+            low = pinned.iter().map(|(lane, _)| lane.vouched()).fold(low, u64::min);
+            released = Released::IdleLanesHold;
+        }
+        Err(error) => return Err(error.into()),
     }
     if released == Released::IdleLanesHold {
         shared.lift_idle.store(true, Ordering::Release);

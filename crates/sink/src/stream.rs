@@ -269,8 +269,11 @@ impl LaneState {
         !progress.failed && self.queued_end() > progress.position
     }
 
-    pub(crate) fn floor(&self) -> Option<Floor> {
-        *self.floor.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Below this number of the log nothing of the lane is missing in its table: its position, or what its floor vouches for.
+    pub(crate) fn vouched(&self) -> u64 {
+        let position = self.position();
+        let floor = *self.floor.lock().unwrap_or_else(PoisonError::into_inner);
+        floor.filter(|known| known.position == position).map_or(position, |known| known.end)
     }
 
     pub(crate) fn set_floor(&self, floor: Floor) {

@@ -93,6 +93,36 @@ async fn l11_a_disk_that_is_full_later_is_told_and_leaves_no_hole() {
     assert!(whole > 0 && cut > 3, "{whole} {cut}");
 }
 
+/// The disk is full of what is applied by now: the next life lets go of it before it writes.
+#[tokio::test]
+async fn l11_a_disk_that_is_full_of_applied_rows_has_room_in_the_next_life() {
+    let (disk, target) = (MemStorage::new(), target(&["a"]));
+    let open = || {
+        let small = standpipe_wal::Settings { segment_bytes: 16 << 10, ..standpipe_wal::Settings::default() };
+        open_on(Wal::open_in(disk.clone(), small).unwrap(), target.connect(), settings())
+    };
+    let sink = open().await.unwrap();
+    let stream = sink.stream(spec("a", 1)).await.unwrap();
+    acknowledge(&sink, &stream, 0..60).await.unwrap();
+    disk.capacity(disk.used_bytes() + (64 << 10));
+    target.down();
+    let mut kept = 60;
+    while acknowledge(&sink, &stream, kept..kept + 60).await.is_ok() {
+        kept += 60;
+    }
+    drop(sink);
+    target.up();
+    within(open().await.unwrap().close(LONG)).await.unwrap();
+    assert_eq!(ids(&target, "a"), (0..kept).collect::<Vec<_>>());
+    let sink = open().await.unwrap();
+    let stream = sink.stream(spec("a", 1)).await.unwrap();
+    for first in (kept..kept + 300).step_by(60) {
+        acknowledge(&sink, &stream, first..first + 60).await.unwrap();
+    }
+    within(sink.close(LONG)).await.unwrap();
+    assert_eq!(ids(&target, "a"), (0..kept + 300).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn a_full_log_lets_go_of_nothing_that_is_not_applied() {
     let (store, target) = (VecStore::new(), target(&["a"]));

@@ -51,8 +51,8 @@ pub(crate) enum Readable {
     UpTo(u64),
     /// Go on with this segment; the one before ended with this chain.
     Next(Entry, u32),
-    /// Wait.
-    CaughtUp,
+    /// Wait: nothing below this number comes any more.
+    CaughtUp(Lsn),
     /// Nothing more will come.
     Ended(LogError),
     /// The segment is gone; this is the lowest number still there.
@@ -133,7 +133,7 @@ impl Extent {
     /// Waits until there is something at this place, at most until `deadline` (`None`: for ever).
     pub(crate) fn wait(&self, sequence: u64, offset: u64, deadline: Option<Instant>) {
         let mut state = lock(&self.state);
-        while matches!(state.readable(sequence, offset), Readable::CaughtUp) {
+        while matches!(state.readable(sequence, offset), Readable::CaughtUp(_)) {
             state.sleepers += 1;
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             state = match left {
@@ -187,7 +187,7 @@ impl State {
             _ if offset < self.offset => Readable::UpTo(self.offset),
             _ => match &self.ended {
                 Some(why) => Readable::Ended(why.clone()),
-                None => Readable::CaughtUp,
+                None => Readable::CaughtUp(self.lsn),
             },
         }
     }

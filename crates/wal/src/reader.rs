@@ -136,7 +136,9 @@ impl<S: Storage> Reader for WalReader<S> {
                 Readable::Next(next, chain) => self.enter(next, chain)?,
                 Readable::Gone(_) => self.relocate()?,
                 Readable::Ended(why) => return Err(why),
-                Readable::CaughtUp => {
+                Readable::CaughtUp(end) => {
+                    // Numbers that were skipped: a log that lets go of them takes nothing from this reader.
+                    self.wanted = self.wanted.max(end);
                     // A patience beyond the clock's range is for ever.
                     let deadline = *deadline.get_or_insert_with(|| Instant::now().checked_add(patience));
                     if patience.is_zero() || deadline.is_some_and(|deadline| deadline <= Instant::now()) {

@@ -110,7 +110,8 @@ impl Link {
             outcome = call => outcome,
             () = self.registry.closed() => Err(closed()),
             () = too_late => Err(Failure::Connection(Error::retry(format!(
-                "the server did not answer within {:?} (answer_timeout)",
+                "the server did not answer within {:?} (answer_timeout): the network is cut, a synchronous standby is waited for, \
+                 or it takes longer than that; smaller batches (--batch-rows) are answered sooner",
                 self.patience
             )))),
         }

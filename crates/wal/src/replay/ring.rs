@@ -228,7 +228,7 @@ impl<S: Storage> Source<S> {
                 Readable::Next(next, chain) if chain == self.chain => {
                     *self = Source::new(self.shared.clone(), &next, self.block_bytes);
                 }
-                Readable::CaughtUp => return Ok(None),
+                Readable::CaughtUp(_) => return Ok(None),
                 Readable::Next(..) | Readable::Gone(_) | Readable::Ended(_) => return Err(Doubt),
             }
         }

@@ -96,7 +96,7 @@ impl<S: Storage> Serial<S> {
                 (self.sequence, self.file, self.limit) = (next.sequence, None, 0);
                 self.cursor.enter(next.incarnation, next.base);
             }
-            Readable::CaughtUp => return Ok(false),
+            Readable::CaughtUp(_) => return Ok(false),
             Readable::Gone(start) => return Err(LogError::Truncated { wanted: self.cursor.lsn, start }),
             Readable::Ended(why) => return Err(why),
         }
