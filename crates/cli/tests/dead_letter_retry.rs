@@ -169,6 +169,19 @@ fn the_listing_ends_with_how_many_there_are_of_each_kind() {
     letters(&place, "--json").exits(0).never_says("dead letters,");
 }
 
+/// The most memory that the command was seen with, in KiB.
+fn peak_kib_of(place: &Place, args: &[&str]) -> u64 {
+    let mut child = place.command(args).spawn().unwrap();
+    let mut peak_kib = 0;
+    while child.try_wait().unwrap().is_none() {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        peak_kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(peak_kib);
+        std::thread::park_timeout(std::time::Duration::from_millis(2));
+    }
+    peak_kib
+}
+
 #[test]
 fn any_number_of_them_is_exported_and_retried_in_little_memory() {
     const LETTERS_KIB: u64 = 30_000 * 2;
@@ -189,13 +202,16 @@ fn any_number_of_them_is_exported_and_retried_in_little_memory() {
         if args[1] == "all-letters.ndjson" {
             letters(&place, "--export all-letters.ndjson --with-reasons").exits(0);
         }
-        let mut child = place.command(&args).spawn().unwrap();
-        let mut peak_kib = 0;
-        while child.try_wait().unwrap().is_none() {
-            let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-            let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-            peak_kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(peak_kib);
-            std::thread::park_timeout(std::time::Duration::from_millis(2));
+        let mut peak_kib = peak_kib_of(&place, &args);
+        // On a busy machine it may be over before anybody looked.
+        for _ in 0..5 {
+            if peak_kib > 0 {
+                break;
+            }
+            for made in ["all.ndjson", "copy.ndjson"] {
+                let _ = fs::remove_file(place.path(made));
+            }
+            peak_kib = peak_kib_of(&place, &args);
         }
         assert!((1..LETTERS_KIB / 5 * 4).contains(&peak_kib), "{args:?}: {peak_kib} KiB of {LETTERS_KIB}");
         println!("{args:?}: {peak_kib} KiB at most");
