@@ -109,10 +109,16 @@ pub(crate) async fn in_parts(
         if source.lacks_all(&range) {
             continue;
         }
-        // By itself: a text that the database's encoding lacks is refused before anything of its message is done.
-        session.mark().await.map_err(stopped)?;
+        let mark = match source {
+            Source::Stage { .. } => session.marking(),
+            // By itself: a text that the database's encoding lacks is refused before anything of its message is done.
+            Source::Arrays(_) => {
+                session.mark().await.map_err(stopped)?;
+                ""
+            }
+        };
         session.wrote();
-        let statement = source.statement(merge, &range, count, keys);
+        let statement = format!("{mark}{}", source.statement(merge, &range, count, keys));
         let Some(refusal) = refused_row(session.ask(&statement).await)? else {
             session.count_written();
             doubts.have_others = true;

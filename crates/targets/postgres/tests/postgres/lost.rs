@@ -230,9 +230,9 @@ async fn trips_are_few() {
     database.run("CREATE TABLE t (id int8 PRIMARY KEY, v text CHECK (v <> 'bad'))").await;
     let proxy = Proxy::new(&database).await;
     for (mode, settings, good_max, bad_max) in [
-        (Mode::Append, both_ways()[0].clone(), 5, 20),
-        (Mode::Upsert, both_ways()[0].clone(), 8, 60),
-        (Mode::Upsert, both_ways()[1].clone(), 5, 60),
+        (Mode::Append, both_ways()[0].clone(), 5, 14),
+        (Mode::Upsert, both_ways()[0].clone(), 7, 50),
+        (Mode::Upsert, both_ways()[1].clone(), 4, 60),
     ] {
         let name = format!("{mode:?}{}", settings.unnest_rows_max);
         let mut writer = Writer::on(proxy.open(settings), &name).await;
