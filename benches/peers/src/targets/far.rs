@@ -68,10 +68,10 @@ fn far(
     let mut clock = Clock::of(server.processes()?);
     let (rows, all, trips) = server.runtime().block_on(async {
         let target = place.open().await?;
-        let settings = ours::settings(ROWS);
+        let settings = ours::settings(batch_rows(context));
         let (sink, stream) = ours::source(&place, Arc::clone(&target), &flights.blocks, settings).await?;
         let (mut at, mut first, mut trips) = (0, 0, 0);
-        for (number, blocks) in flights.batches(ROWS).take(1 + batches(context)).enumerate() {
+        for (number, blocks) in flights.batches(batch_rows(context)).take(1 + batches(context)).enumerate() {
             if number == 1 {
                 first = at;
                 trips = proxy.round_trips();
@@ -94,14 +94,14 @@ fn far(
     })?;
     server.check("rows in the table", load::COUNT, all)?;
     server.end()?;
-    Ok(told(&clock, rows, trips))
+    Ok(told(context, &clock, rows, trips))
 }
 
 fn copy(context: &Context, delay: Duration) -> Outcome<Sample> {
     let flights = Flights::read(context)?;
-    let copies = flights.copies(ROWS);
+    let copies = flights.copies(batch_rows(context));
     let copies = &copies[..copies.len().min(batches(context))];
-    let rows = flights.batches(ROWS).take(copies.len()).map(rows_of).sum();
+    let rows = flights.batches(batch_rows(context)).take(copies.len()).map(rows_of).sum();
     let server = Server::of(context)?;
     server.fresh(&flights.create("flights", ""))?;
     let proxy = Proxy::start(server.place()?, delay)?;
@@ -113,15 +113,20 @@ fn copy(context: &Context, delay: Duration) -> Outcome<Sample> {
     }))?;
     server.check("rows in the table", load::COUNT, rows)?;
     server.end()?;
-    Ok(told(&clock, rows, trips))
+    Ok(told(context, &clock, rows, trips))
+}
+
+/// Rows of a batch.
+fn batch_rows(context: &Context) -> usize {
+    if context.scale == Scale::Once { 1_000 } else { ROWS }
 }
 
 fn batches(context: &Context) -> usize {
     if context.scale == Scale::Once { 1 } else { BATCHES }
 }
 
-fn told(clock: &Clock, rows: u64, trips: u64) -> Sample {
-    let batches = rows.div_ceil(ROWS as u64).max(1);
+fn told(context: &Context, clock: &Clock, rows: u64, trips: u64) -> Sample {
+    let batches = rows.div_ceil(batch_rows(context) as u64).max(1);
     let each = trips as f64 / batches as f64;
     clock.spent().sample(rows).with(Figure::told("round_trips", each, "/batch"))
 }
