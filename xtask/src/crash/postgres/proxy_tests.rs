@@ -58,6 +58,13 @@ fn await_trap(proxy: &Proxy) {
     }
 }
 
+/// Whoever asks waits for the whole answer, which comes in two pieces.
+fn hear(client: &mut TcpStream) {
+    let mut answer = vec![0; DONE.len() + READY.len()];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, [DONE, READY].concat());
+}
+
 #[test]
 fn a_commit_that_is_cut_before_it_never_reaches_the_server() {
     let (port, queries) = server();
@@ -65,6 +72,7 @@ fn a_commit_that_is_cut_before_it_never_reaches_the_server() {
     let mut client = connect(&proxy);
     proxy.set_trap(1, At::Before);
     ask(&mut client, "SELECT 1");
+    hear(&mut client);
     ask(&mut client, "COMMIT");
     await_trap(&proxy);
     assert_eq!(proxy.phase(), Phase::Committing);
@@ -80,10 +88,7 @@ fn a_commit_that_is_cut_behind_it_was_heard_and_its_answer_is_not() {
     let mut client = connect(&proxy);
     proxy.set_trap(2, At::Behind);
     ask(&mut client, "COMMIT");
-    // Whoever asks waits for the whole answer, which comes in two pieces.
-    let mut answer = vec![0; DONE.len() + READY.len()];
-    client.read_exact(&mut answer).unwrap();
-    assert_eq!(answer, [DONE, READY].concat());
+    hear(&mut client);
     ask(&mut client, "COMMIT");
     await_trap(&proxy);
     proxy.cut();
@@ -104,9 +109,7 @@ fn what_is_released_goes_on_as_if_it_had_been_slow() {
         ask(&mut client, "COMMIT");
         await_trap(&proxy);
         proxy.release();
-        let mut answer = vec![0; DONE.len() + READY.len()];
-        client.read_exact(&mut answer).unwrap();
-        assert_eq!(answer, [DONE, READY].concat(), "{at:?}");
+        hear(&mut client);
         drop(client);
         assert_eq!(queries.into_iter().collect::<Vec<_>>(), ["COMMIT"], "{at:?}");
     }
