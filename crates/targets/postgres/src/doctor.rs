@@ -60,7 +60,6 @@ fn questions(shared: &Shared) -> String {
         "default_transaction_read_only",
         "autovacuum",
         "session_replication_role",
-        "wal_level",
     ];
     let settings: Vec<String> = settings
         .iter()
@@ -385,7 +384,7 @@ impl Said {
                 "row_security",
                 "row security",
                 Notice,
-                "have policies: where they apply to this role, rows go as merges do, at a fifth of the speed (the owner and BYPASSRLS pass)",
+                "have policies: where they apply to this role, rows go as merges do, which is slower (the owner and BYPASSRLS pass)",
             ),
         ] {
             let tables = self.fact(name).to_owned();

@@ -89,7 +89,10 @@ impl Plan {
             copy: format!("COPY {table} ({names}) FROM STDIN {}", form.options()),
             relation: found.name.name.clone(),
             mark_query: mark_query(&table),
-            keys: merge.as_ref().and_then(|merge| Keys::of(&merge.key, &given, schema)),
+            keys: merge
+                .as_ref()
+                .filter(|merge| !merge.key.is_empty())
+                .and_then(|merge| Keys::of(&merge.key, &given, schema)),
             merge,
             table,
             ways,
