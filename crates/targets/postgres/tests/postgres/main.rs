@@ -21,6 +21,7 @@ mod dropped;
 mod edges;
 mod locks;
 mod lost;
+mod merge_order;
 mod merges;
 mod outage;
 mod parallel;
